@@ -1,0 +1,87 @@
+"""Run the notebook cold, cached and quick; note seconds and peak memory.
+
+Usage: python dev/benchmarks/notebook_runs.py
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import jupytext
+import nbformat
+import psutil
+import report
+
+sys.path.insert(0, str(report.ROOT / "dev" / "tools"))
+import refresh
+
+FOLDERS = ("jazz_sample_files", "Validation_samples")
+
+
+def write_notebook(folder, quick):
+    """Write the twin as a notebook with QUICK_RUN set, and return its path."""
+    notebook = refresh.read_twin()
+    for cell in notebook.cells:
+        if "parameters" in cell.metadata.get("tags", []):
+            cell.source += f"\nQUICK_RUN = {quick}"
+    path = folder / "run.ipynb"
+    jupytext.write(notebook, path)
+    return path
+
+
+def peak_memory(process, stop):
+    """Return the largest sum of memory (PSS) of a process and its children."""
+    peak = 0
+    while not stop.wait(0.25):
+        total = 0
+        for each in [process, *process.children(recursive=True)]:
+            try:
+                total += each.memory_full_info().pss
+            except psutil.Error:
+                continue
+        peak = max(peak, total)
+    return peak
+
+
+def run(folder, quick):
+    """Return the seconds and the peak memory in GiB of one run in a folder."""
+    path, stop, found = write_notebook(folder, quick), threading.Event(), []
+    command = [sys.executable, "-m", "jupyter", "nbconvert", "--to", "notebook",
+               "--execute", "--inplace", path.name]  # fmt: skip
+    started = time.perf_counter()
+    child = subprocess.Popen(command, cwd=folder, stderr=subprocess.DEVNULL)
+    process = psutil.Process(child.pid)
+    watch = threading.Thread(target=lambda: found.append(peak_memory(process, stop)))
+    watch.start()
+    status = child.wait()
+    seconds = time.perf_counter() - started
+    stop.set()
+    watch.join()
+    if status:
+        sys.exit("The notebook failed; nothing was written.")
+    nbformat.read(path, 4)
+    return [f"{seconds:.0f} s", f"{found[0] / 2**30:.1f} GiB"]
+
+
+def main():
+    """Measure the three runs and write notebook_runs.md."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for each in FOLDERS:
+            shutil.copytree(report.ROOT / each, folder / each)
+        rows = [
+            ["default, cold", *run(folder, False)],
+            ["default, cached", *run(folder, False)],
+        ]
+        shutil.rmtree(folder / "outputs")
+        rows.append(["`QUICK_RUN`, cold", *run(folder, True)])
+    table = report.format_table(["run", "time", "peak memory, all processes"], rows)
+    report.write_report("notebook_runs", "The notebook, top to bottom", table)
+
+
+if __name__ == "__main__":
+    main()

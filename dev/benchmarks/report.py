@@ -1,0 +1,34 @@
+"""Write benchmark tables as Markdown, with the hardware and the versions."""
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+ROOT = FOLDER.parents[1]
+PERFORMANCES = ROOT.parent / "shared" / "corpora" / "performances"
+PACKAGES = ("tensorflow", "keras", "music21", "numpy", "scipy", "scikit-learn")
+
+
+def describe_machine():
+    """Return one line on the processor, the cores and the versions in use."""
+    cores = len(os.sched_getaffinity(0))
+    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    return (
+        f"{platform.system()} {platform.machine()}, {cores} cores, no GPU, "
+        f"Python {platform.python_version()}, {versions}"
+    )
+
+
+def format_table(header, rows):
+    """Return a Markdown table of a header and rows of cells."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def write_report(name, title, text):
+    """Print a report and keep it beside the benchmarks as NAME.md."""
+    report = f"# {title}\n\n{describe_machine()}\n\n{text}\n"
+    print(report)
+    (FOLDER / f"{name}.md").write_text(report, encoding="utf-8")

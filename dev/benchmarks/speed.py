@@ -1,0 +1,142 @@
+"""Compare parsing, training and generation with what people would use instead.
+
+Usage: python dev/benchmarks/speed.py [FOLDER_OF_MIDI_FILES]
+Each line of the table is a ratio of two times taken in this one run.
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "2")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import keras
+import music21
+import Music_Generation_LSTM as notebook
+import numpy as np
+import report
+
+SEED = 7
+EVENTS = 500  # generated to time one
+
+
+def seconds_of(function, *arguments):
+    """Return how long a call takes, in seconds, and its result."""
+    started = time.perf_counter()
+    result = function(*arguments)
+    return time.perf_counter() - started, result
+
+
+def compare_parsing(paths):
+    """Return the row for parsing: music21's converter against parse_midi."""
+    slow, _ = seconds_of(
+        lambda: [music21.converter.parse(path, forceSource=True) for path in paths]
+    )
+    fast, _ = seconds_of(lambda: [notebook.parse_midi(path) for path in paths])
+    what = f"reading {len(paths)} files"
+    return [
+        what,
+        "`music21.converter.parse`",
+        f"{slow:.1f} s",
+        f"{fast:.2f} s",
+        slow / fast,
+    ]
+
+
+def train_until(every_step, learning, stopping, vocabulary, epochs, target):
+    """Return (seconds, last-step loss) after each epoch, until a loss is reached."""
+    batches, check = (
+        notebook.TokenBatches(
+            [notebook.encode(piece, vocabulary) for piece in pieces], len(vocabulary),
+            notebook.SEQUENCE_LENGTH, notebook.BATCH_SIZE, step, SEED)
+        for pieces, step in ((learning, every_step), (stopping, False))
+    )  # fmt: skip
+    networks = [
+        notebook.build_published_lstm(
+            len(vocabulary), None, **notebook.PUBLISHED, every_step=step, seed=SEED)
+        for step in (every_step, False)
+    ]  # fmt: skip
+    for network in networks:
+        network.compile(
+            keras.optimizers.Adamax(notebook.LEARNING_RATE),
+            loss="sparse_categorical_crossentropy", jit_compile=False)  # fmt: skip
+    spent, curve = 0.0, []
+    for _ in range(epochs):
+        spent += seconds_of(lambda: networks[0].fit(batches, verbose=0, shuffle=False))[
+            0
+        ]
+        networks[1].set_weights(networks[0].get_weights())
+        curve.append((spent, networks[1].evaluate(check, verbose=0)))
+        if curve[-1][1] <= target:
+            break
+    return curve
+
+
+def compare_training(pieces):
+    """Return the row for training: time to the loss that last_step settles at."""
+    learning, stopping = pieces[:-2], pieces[-2:]
+    vocabulary = notebook.build_vocabulary(learning, notebook.VOCABULARY_SIZE)
+    data = (learning, stopping, vocabulary)
+    slow = train_until(False, *data, 6, -np.inf)
+    target = min(loss for _, loss in slow)
+    slow_seconds = next(spent for spent, loss in slow if loss <= target)
+    fast = train_until(True, *data, 120, target)
+    what = f"training to {target:.3f} nats an event (every_step: {fast[-1][1]:.3f})"
+    seconds = [f"{slow_seconds:.0f} s", f"{fast[-1][0]:.1f} s"]
+    return [what, "`last_step`, as published", *seconds, slow_seconds / fast[-1][0]]
+
+
+def predict_in_a_loop(network, window, length, size):
+    """Generate as published: `model.predict` on the whole window for each event."""
+    for _ in range(length):
+        shares = network.predict(notebook.scale_tokens(window, size)[None], verbose=0)
+        window = np.append(window[1:], shares[0].argmax())
+
+
+def compare_generation(pieces):
+    """Return the rows for generation: the published loop against one and 16 streams."""
+    vocabulary = notebook.build_vocabulary(pieces, notebook.VOCABULARY_SIZE)
+    sequence = notebook.encode(pieces[0], vocabulary)
+    network = notebook.build_published_lstm(
+        len(vocabulary), None, **notebook.PUBLISHED, every_step=False, seed=SEED
+    )
+    predictor = notebook.PublishedPredictor(
+        network, len(vocabulary), notebook.SEQUENCE_LENGTH)  # fmt: skip
+    model = notebook.Model("published", predictor, vocabulary, sequence, 120.0, {})
+    seed = sequence[: notebook.SEQUENCE_LENGTH]
+    predict_in_a_loop(network, seed["token"], 2, len(vocabulary))
+    loop, _ = seconds_of(
+        predict_in_a_loop, network, seed["token"], 50, len(vocabulary))  # fmt: skip
+    rows = []
+    for streams in (1, 16):
+        generator = np.random.default_rng(SEED)
+        started = time.perf_counter()
+        notebook.generate_pieces(model, [seed] * streams, EVENTS, generator=generator)
+        ours = (time.perf_counter() - started) / streams / EVENTS
+        what, against = f"an event, {streams} at once", "loop of `model.predict`"
+        times = [f"{1000 * loop / 50:.1f} ms", f"{1000 * ours:.3f} ms"]
+        rows.append([what, against, *times, loop / 50 / ours])
+    return rows
+
+
+def main():
+    """Measure everything and write speed.md."""
+    folder = sys.argv[1] if len(sys.argv) > 1 else notebook.TRAINING_FOLDER
+    paths = notebook.find_midi_files(report.ROOT / folder)
+    pieces = [notebook.parse_midi(path) for path in paths]
+    rows = [
+        compare_parsing(paths),
+        compare_training(pieces),
+        *compare_generation(pieces),
+    ]
+    rows = [[*row[:-1], f"**{row[-1]:.0f}×**"] for row in rows]
+    table = report.format_table(["what", "against", "theirs", "ours", "faster"], rows)
+    where = Path(folder).name
+    name = "speed" if where == notebook.TRAINING_FOLDER else "speed_performances"
+    report.write_report(name, f"Speed, on {len(paths)} pieces ({where})", table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""What all tests share: the notebook's definitions, and outputs out of the way."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+DEV = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(DEV), str(DEV / "tools")]
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+settings.register_profile("fixed", deadline=None, derandomize=True, database=None)
+settings.load_profile("fixed")
+
+
+@pytest.fixture(scope="session")
+def notebook():
+    """Return the notebook's definitions as a module."""
+    import Music_Generation_LSTM
+
+    return Music_Generation_LSTM
+
+
+@pytest.fixture(autouse=True)
+def outputs(request, monkeypatch, tmp_path):
+    """Send what a test writes into a folder of its own."""
+    if "notebook" in request.fixturenames:
+        module = request.getfixturevalue("notebook")
+        monkeypatch.setattr(module, "OUTPUT_FOLDER", str(tmp_path / "outputs"))
+    return tmp_path / "outputs"
+
+
+@pytest.fixture
+def tiny(notebook, monkeypatch):
+    """Make the published network and its training small enough for a test."""
+    small = {
+        "PUBLISHED": {"units": (8, 6), "dense_units": 5, "dropout": 0.1},
+        "SEQUENCE_LENGTH": 8,
+        "VOCABULARY_SIZE": 92,
+        "BATCH_SIZE": 16,
+        "EPOCHS": 1,
+        "PATIENCE": 1,
+        "GENERATED_EVENTS": 30,
+        "WORKERS": 1,
+    }
+    for name, value in small.items():
+        monkeypatch.setattr(notebook, name, value)
+    return notebook

@@ -1,0 +1,145 @@
+"""Bring the text twin into the notebook: sync, run top to bottom, stamp, strip.
+
+Usage: python dev/tools/refresh.py [--cold | --sync-only | --readme-only]
+"""
+
+import argparse
+import hashlib
+import os
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from results import fill_readme
+
+ROOT = Path(__file__).resolve().parents[2]
+TWIN = ROOT / "dev" / "Music_Generation_LSTM.py"
+NOTEBOOK = ROOT / "Music_Generation_LSTM.ipynb"
+STAMP = "code_sha256"
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+    "jupytext": {"formats": "ipynb,dev//py:percent"},
+}
+NOISE = re.compile(
+    r"WARNING: All log messages before absl.*\n?|[IWE]\d{4} \d\d:\d\d.*\n?|"
+    r"[IWEF]0000 00:00:.*\n?|[a-z]+: +\d+%\|.*?\|[^\n\r]*\]"
+)  # TensorFlow's dated lines, and what is left of progress bars
+
+
+def code_hash(notebook):
+    """Return the hash of a notebook's code cells, in order."""
+    sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    return hashlib.sha256("\0".join(sources).encode()).hexdigest()
+
+
+def read_twin():
+    """Return the twin as a notebook without outputs."""
+    notebook = jupytext.read(TWIN, fmt="py:percent")
+    notebook.metadata = nbformat.from_dict(METADATA)
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{number:03d}"
+    return notebook
+
+
+def run(notebook, folder):
+    """Execute a notebook in a folder, all outputs and no timing recorded."""
+    client = NotebookClient(
+        notebook,
+        timeout=None,
+        kernel_name="python3",
+        record_timing=False,
+        store_widget_state=False,
+        coalesce_streams=True,
+        resources={"metadata": {"path": str(folder)}},
+    )
+    client.execute()
+    return notebook
+
+
+def strip_stream(text):
+    """Return a stream without noise, carriage returns and blank lines."""
+    lines = [line.split("\r")[-1].rstrip() for line in NOISE.sub("", text).splitlines()]
+    return "".join(f"{line}\n" for line in lines if line)
+
+
+def strip(notebook):
+    """Remove from outputs what changes from run to run without meaning."""
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.metadata.pop("execution", None)
+            for output in cell.outputs:
+                if output.output_type == "stream":
+                    output.text = strip_stream(output.text)
+            cell.outputs = [o for o in cell.outputs if o.get("text", "full")]
+    return notebook
+
+
+def write_whole(path, text):
+    """Write a text file so that it is there whole or not at all."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+    os.chmod(temporary, 0o644)
+    os.replace(temporary, path)
+
+
+def write_pair(notebook):
+    """Write the notebook and, from the same cells, its twin."""
+    write_whole(NOTEBOOK, nbformat.writes(notebook) + "\n")
+    write_whole(TWIN, jupytext.writes(notebook, fmt="py:percent"))
+
+
+def update_readme():
+    """Bring the numbers of the last run and of the benchmarks into the README."""
+    readme = ROOT / "README.md"
+    folders = ROOT / "outputs" / "tables", ROOT / "dev" / "benchmarks"
+    write_whole(readme, fill_readme(readme.read_text("utf-8"), *folders))
+
+
+OPTIONS = {
+    "--cold": "remove outputs/ first",
+    "--sync-only": "write the twin in its standard form, run nothing",
+    "--readme-only": "bring the tables into the README, run nothing",
+}
+
+
+def refresh(cold):
+    """Run the twin as a notebook, then write notebook, twin and README."""
+    source, notebook = TWIN.read_text("utf-8"), read_twin()
+    if cold:
+        shutil.rmtree(ROOT / "outputs", ignore_errors=True)
+    try:
+        run(notebook, ROOT)
+    except CellExecutionError as error:
+        sys.exit(f"The notebook was not refreshed, since a cell failed:\n{error}")
+    if TWIN.read_text("utf-8") != source:
+        sys.exit("The notebook was not refreshed: its twin changed during the run.")
+    notebook.metadata[STAMP] = code_hash(notebook)
+    write_pair(strip(notebook))
+    update_readme()
+
+
+def main():
+    """Do what the command line asks."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    group = parser.add_mutually_exclusive_group()
+    for option, words in OPTIONS.items():
+        group.add_argument(option, action="store_true", help=words)
+    options = parser.parse_args()
+    if options.sync_only:
+        write_whole(TWIN, jupytext.writes(read_twin(), fmt="py:percent"))
+    elif options.readme_only:
+        update_readme()
+    else:
+        refresh(options.cold)
+
+
+if __name__ == "__main__":
+    main()
