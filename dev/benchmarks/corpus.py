@@ -5,17 +5,15 @@ The columns of the performances need ../shared/corpora/performances.
 """
 
 import io
-import sys
 from collections import Counter
-from pathlib import Path
 
 import mido
 import numpy as np
 import report
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import Music_Generation_LSTM as notebook
 from composer.harmony import parse_chord
+from results import markdown_table
 
 WINDOW = 40
 LATE = 1 / 6  # quarter notes by which a laid-back or swung note may miss its beat
@@ -160,7 +158,7 @@ def main():
         columns.append(measure(*real, real[1]))
     rows = [[figure, REQUIRED[figure], *(column.get(figure, "–") for column in columns)]
             for figure in columns[0]]  # fmt: skip
-    table = report.format_table(["figure", *names], rows)
+    table = markdown_table(["figure", *names], rows)
     report.write_report("corpus", "The forty pieces beside real performances", table)
 
 

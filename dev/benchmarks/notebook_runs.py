@@ -12,12 +12,11 @@ import time
 from pathlib import Path
 
 import jupytext
-import nbformat
 import psutil
 import report
 
-sys.path.insert(0, str(report.ROOT / "dev" / "tools"))
 import refresh
+from results import markdown_table
 
 FOLDERS = ("jazz_sample_files", "Validation_samples")
 
@@ -63,7 +62,6 @@ def run(folder, quick):
     watch.join()
     if status:
         sys.exit("The notebook failed; nothing was written.")
-    nbformat.read(path, 4)
     return [f"{seconds:.0f} s", f"{found[0] / 2**30:.1f} GiB"]
 
 
@@ -79,7 +77,7 @@ def main():
         ]
         shutil.rmtree(folder / "outputs")
         rows.append(["`QUICK_RUN`, cold", *run(folder, True)])
-    table = report.format_table(["run", "time", "peak memory, all processes"], rows)
+    table = markdown_table(["run", "time", "peak memory, all processes"], rows)
     report.write_report("notebook_runs", "The notebook, top to bottom", table)
 
 

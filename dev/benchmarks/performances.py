@@ -13,7 +13,6 @@ from pathlib import Path
 import nbformat
 import report
 
-sys.path.insert(0, str(report.ROOT / "dev" / "tools"))
 import refresh
 import results
 

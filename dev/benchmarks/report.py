@@ -2,11 +2,13 @@
 
 import os
 import platform
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parents[1]
+sys.path[:0] = [str(ROOT / "dev"), str(ROOT / "dev" / "tools")]
 PERFORMANCES = ROOT.parent / "shared" / "corpora" / "performances"
 PACKAGES = ("tensorflow", "keras", "music21", "numpy", "scipy", "scikit-learn")
 
@@ -19,12 +21,6 @@ def describe_machine():
         f"{platform.system()} {platform.machine()}, {cores} cores, no GPU, "
         f"Python {platform.python_version()}, {versions}"
     )
-
-
-def format_table(header, rows):
-    """Return a Markdown table of a header and rows of cells."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
 def write_report(name, title, text):

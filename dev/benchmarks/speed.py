@@ -9,14 +9,15 @@ import sys
 import time
 from pathlib import Path
 
-os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "2")
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import report
 
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "2")
 import keras
 import music21
-import Music_Generation_LSTM as notebook
 import numpy as np
-import report
+
+import Music_Generation_LSTM as notebook
+from results import markdown_table
 
 SEED = 7
 EVENTS = 500  # generated to time one
@@ -83,6 +84,8 @@ def compare_training(pieces):
     target = min(loss for _, loss in slow)
     slow_seconds = next(spent for spent, loss in slow if loss <= target)
     fast = train_until(True, *data, 120, target)
+    if fast[-1][1] > target:
+        sys.exit(f"every_step stayed at {fast[-1][1]:.4f}, above {target:.4f}.")
     what = f"training to {target:.3f} nats an event (every_step: {fast[-1][1]:.3f})"
     seconds = [f"{slow_seconds:.0f} s", f"{fast[-1][0]:.1f} s"]
     return [what, "`last_step`, as published", *seconds, slow_seconds / fast[-1][0]]
@@ -132,7 +135,7 @@ def main():
         *compare_generation(pieces),
     ]
     rows = [[*row[:-1], f"**{row[-1]:.0f}×**"] for row in rows]
-    table = report.format_table(["what", "against", "theirs", "ours", "faster"], rows)
+    table = markdown_table(["what", "against", "theirs", "ours", "faster"], rows)
     where = Path(folder).name
     name = "speed" if where == notebook.TRAINING_FOLDER else "speed_performances"
     report.write_report(name, f"Speed, on {len(paths)} pieces ({where})", table)

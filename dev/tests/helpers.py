@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-import Music_Generation_LSTM as notebook
 import numpy as np
+
+import Music_Generation_LSTM as notebook
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared"

@@ -596,3 +596,31 @@ def test_harmless_titles_stay_as_they_are(notebook):
 def test_errors_show_one_sentence_and_no_traceback(notebook):
     for kind in (notebook.NotebookError, notebook.MidiFileError):
         assert kind("do this")._render_traceback_() == [f"{kind.__name__}: do this"]
+
+
+def test_a_clock_byte_does_not_break_running_status(notebook):
+    """A real-time byte may stand anywhere; the messages around it stay whole."""
+    data = midi(track((0, on(60)), (5, b"\xf8"), (5, bytes([62, 64])), (10, off(60))))
+    pitches = notebook.parse_bytes(data, "clock").notes["pitch"]
+    assert sorted(pitches.tolist()) == [60, 62]
+
+
+def test_an_end_that_follows_a_new_strike_ends_the_old_note(notebook):
+    """On one tick a key is struck again, then released: the new note goes on."""
+    messages = ((0, on(60)), (480, on(60)), (0, off(60)), (480, off(60)))
+    notes = notebook.parse_bytes(midi(track(*messages)), "again").notes
+    assert notes["onset"].tolist() == [0.0, 1.0]
+    assert notes["duration"].tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("TRAINING_MODE", "every-step"), ("MODELS", ("lstm",)), ("MODELS", ()),
+     ("TEMPERATURE", 0), ("TOP_P", 0), ("FOLDS", 2.5), ("EPOCHS", 0), ("SEED", -1)],
+)  # fmt: skip
+def test_senseless_settings_are_named(notebook, name, value):
+    """A slip in section 2 is told in a sentence before anything runs."""
+    settings = {each: getattr(notebook, each) for each in notebook.PARAMETER_NAMES}
+    notebook.check_settings(settings, notebook.TRAINERS)
+    with pytest.raises(notebook.NotebookError, match=name):
+        notebook.check_settings(settings | {name: value}, notebook.TRAINERS)

@@ -10,6 +10,7 @@ import pytest
 from helpers import ROOT
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+
 from refresh import TWIN
 
 FOLDERS = ("jazz_sample_files", "Validation_samples")

@@ -12,6 +12,7 @@ import jupytext
 import nbformat
 import pytest
 from helpers import ROOT
+
 from refresh import NOTEBOOK, STAMP, TWIN, code_hash
 
 SOURCE = TWIN.read_text(encoding="utf-8")

@@ -16,6 +16,7 @@ import jupytext
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+
 from results import fill_readme
 
 ROOT = Path(__file__).resolve().parents[2]

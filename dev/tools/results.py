@@ -23,7 +23,7 @@ EVALUATION = {
 def markdown_table(header, rows):
     """Return a Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
 def prediction_table(folder):
@@ -88,6 +88,6 @@ def fill_readme(text, tables, benchmarks):
     for name in QUOTED:
         markers = f"<!-- {name} -->", f"<!-- end of {name} -->"
         report = benchmarks / f"{name}.md"
-        if report.exists():
+        if report.exists() and markers[0] in text:
             text = replace_between(text, markers, tables_in(report.read_text("utf-8")))
     return text
