@@ -1721,8 +1721,6 @@ class TokenBatches(keras.utils.PyDataset):
 
 
 # %%
-
-# %%
 def fit_network(network, batches, check, epochs):
     """Train a published network; return its losses by epoch, on `check` if not empty.
 
@@ -2264,8 +2262,7 @@ def summarise_folds(table):
 # The published recipe reads a token as one number. Token 300 is not "more" than token
 # 100, and no straight line through such numbers says which chord comes next; so the
 # network learns how often each token occurs, as the unigram does, and little else. That
-# is not for lack of epochs: the curves above are flat, and `last_step`, the published way
-# of training, settles at the same loss (`dev/benchmarks/speed.md`).
+# is not for lack of epochs: the curves above are flat.
 #
 # The held-out groups of one fold are small, and small groups differ by chance. Section 10
 # compares at full size, with intervals.
