@@ -30,7 +30,7 @@
 # **Running it.** Put MIDI files of your own into `jazz_sample_files/` and
 # `Validation_samples/`, or keep the forty pieces that are there, and run all cells. On
 # two CPU cores without a GPU the whole notebook takes minutes, not hours (the last
-# cell says how long this run took); with `QUICK_RUN = True` about one. Results that are
+# cell says how long this run took); with `QUICK_RUN = True` one or two. Results that are
 # finished are kept in `outputs/`, so that a second run takes seconds and a run that was
 # cut short goes on where it stopped.
 #
@@ -1207,7 +1207,6 @@ def spell_names(pitches):
 # %% tags=["active-ipynb"]
 # vocabulary = build_vocabulary(training_pieces, VOCABULARY_SIZE)
 # training_sequences = [encode(piece, vocabulary) for piece in training_pieces]
-# validation_sequences = [encode(piece, vocabulary) for piece in validation_pieces]
 # pd.DataFrame(training_sequences[0][:10]).assign(
 #     pitches=[
 #         spell_names(vocabulary.chords[token])
@@ -1216,8 +1215,7 @@ def spell_names(pitches):
 # )
 
 # %% [markdown]
-# Ten events of the first piece: the token in the middle of the table, its notes at the
-# end. Now the check that counts: every piece is encoded and decoded, and each note must
+# Ten events of the first piece, and in the last column the notes that each token names. Now the check that counts: every piece is encoded and decoded, and each note must
 # come back with its pitch, on its grid cell.
 
 # %%

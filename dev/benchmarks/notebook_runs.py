@@ -23,10 +23,7 @@ FOLDERS = ("jazz_sample_files", "Validation_samples")
 
 def write_notebook(folder, quick):
     """Write the twin as a notebook with QUICK_RUN set, and return its path."""
-    notebook = refresh.read_twin()
-    for cell in notebook.cells:
-        if "parameters" in cell.metadata.get("tags", []):
-            cell.source += f"\nQUICK_RUN = {quick}"
+    notebook = refresh.set_parameters(refresh.read_twin(), QUICK_RUN=quick)
     path = folder / "run.ipynb"
     jupytext.write(notebook, path)
     return path

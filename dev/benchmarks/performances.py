@@ -10,7 +10,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import nbformat
 import report
 
 import refresh
@@ -19,18 +18,11 @@ import results
 
 def run_on(training, validation, folder):
     """Run the notebook on two folders of MIDI files; its outputs go to a folder."""
-    notebook = refresh.read_twin()
-    place = next(
-        number
-        for number, cell in enumerate(notebook.cells)
-        if "parameters" in cell.metadata.get("tags", [])
+    notebook = refresh.set_parameters(
+        refresh.read_twin(),
+        TRAINING_FOLDER=str(training),
+        VALIDATION_FOLDER=str(validation),
     )
-    lines = [
-        f"TRAINING_FOLDER = {str(training)!r}",
-        f"VALIDATION_FOLDER = {str(validation)!r}",
-    ]
-    cell = nbformat.v4.new_code_cell("\n".join(lines))
-    notebook.cells.insert(place + 1, cell)
     return refresh.run(notebook, folder)
 
 

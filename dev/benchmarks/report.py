@@ -18,7 +18,7 @@ def describe_machine():
     cores = len(os.sched_getaffinity(0))
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     return (
-        f"{platform.system()} {platform.machine()}, {cores} cores, no GPU, "
+        f"{platform.system()} {platform.machine()}, {cores} cores, "
         f"Python {platform.python_version()}, {versions}"
     )
 

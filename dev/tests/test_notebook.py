@@ -2,8 +2,6 @@
 
 import shutil
 
-import jupytext
-import nbformat
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +9,7 @@ from helpers import ROOT
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from refresh import TWIN
+from refresh import read_twin, set_parameters
 
 FOLDERS = ("jazz_sample_files", "Validation_samples")
 BAD_FILE = b"MThd\x00\x00\x00\x06\x00\x01\x00\x01\x01\xe0MTrk\x00\x00\xff\xff\x00\x90"
@@ -25,23 +23,9 @@ TABLES = {
 FIGURES = ("corpus", "learning_curves", "temperatures", "evaluation", "histograms")
 
 
-def make_notebook(**parameters):
-    """Return the notebook with a cell of parameters put in as papermill does."""
-    notebook = jupytext.read(TWIN, fmt="py:percent")
-    (place,) = (
-        number
-        for number, cell in enumerate(notebook.cells)
-        if "parameters" in cell.metadata.get("tags", [])
-    )
-    source = "\n".join(f"{name} = {value!r}" for name, value in parameters.items())
-    cell = nbformat.v4.new_code_cell(source, metadata={"tags": ["injected-parameters"]})
-    notebook.cells.insert(place + 1, cell)
-    return notebook
-
-
 def run(folder, **parameters):
     """Run the notebook in a folder with QUICK_RUN; return it with its outputs."""
-    notebook = make_notebook(QUICK_RUN=True, **parameters)
+    notebook = set_parameters(read_twin(), QUICK_RUN=True, **parameters)
     client = NotebookClient(
         notebook, timeout=400, kernel_name="python3",
         resources={"metadata": {"path": str(folder)}},
@@ -122,7 +106,9 @@ def test_tables_hold_each_model_and_baseline(first):
     folds, evaluation = tables["cross_validation"], tables["evaluation"]
     models = {"uniform", "unigram", "ngram", "published"}
     assert set(folds["model"]) == models
-    assert folds.groupby("model")["fold"].apply(list).map(lambda x: x == [1, 2, 3]).all()
+    assert (
+        folds.groupby("model")["fold"].apply(list).map(lambda x: x == [1, 2, 3]).all()
+    )
     assert {"published", "unigram", "ngram", "training_copy"} <= set(
         evaluation["model"]
     )

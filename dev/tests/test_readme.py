@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 import pandas as pd
-import pytest
 
 import results
 
@@ -29,15 +28,14 @@ def test_tables_come_from_a_full_run():
         assert set(table["run"]) == {"full"}
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in results.QUOTED if f"<!-- {name} -->" in README]
-)
-def test_benchmarks_are_quoted_as_measured(name):
-    """Each benchmark table in the README is the one that its script wrote."""
-    report = (ROOT / "dev" / "benchmarks" / f"{name}.md").read_text("utf-8")
-    table = "\n".join(line for line in report.splitlines() if line.startswith("|"))
-    quoted = between(f"<!-- {name} -->", f"<!-- end of {name} -->")
-    assert "\n".join(x for x in quoted.splitlines() if x.startswith("|")) == table
+def test_benchmarks_are_quoted_as_measured():
+    """A benchmark that was run stands in the README as its script wrote it."""
+    for name in results.QUOTED:
+        report = ROOT / "dev" / "benchmarks" / f"{name}.md"
+        assert report.exists() == (f"<!-- {name} -->" in README), name
+        if report.exists():
+            quoted = between(f"<!-- {name} -->", f"<!-- end of {name} -->")
+            assert quoted == results.tables_in(report.read_text("utf-8"))
 
 
 def test_files_that_the_readme_names_exist():

@@ -49,6 +49,16 @@ def read_twin():
     return notebook
 
 
+def set_parameters(notebook, **parameters):
+    """Put a cell of parameters behind the notebook's own, as papermill does."""
+    tags = [cell.metadata.get("tags", []) for cell in notebook.cells]
+    (place,) = (i for i, each in enumerate(tags) if "parameters" in each)
+    source = "\n".join(f"{name} = {value!r}" for name, value in parameters.items())
+    cell = nbformat.v4.new_code_cell(source, metadata={"tags": ["injected-parameters"]})
+    notebook.cells.insert(place + 1, cell)
+    return notebook
+
+
 def run(notebook, folder):
     """Execute a notebook in a folder, all outputs and no timing recorded."""
     client = NotebookClient(
