@@ -23,9 +23,10 @@
 #
 # **What comes out.** The published recipe, built to the letter, predicts unseen jazz no
 # better than a table that counts how often each note occurs; a table of which note
-# follows which does better. Section 8 shows it in numbers, section 10 in music,
-# section 13 sums it up. Each number stands beside its floor: what real music scores
-# against other real music.
+# follows which does better. A second network, *expressive*, reads and writes rhythm and
+# touch as well as notes, can be asked for a mood, and goes on from any MIDI file.
+# Section 8 shows it in numbers, section 10 in music, section 13 sums it up. Each number
+# stands beside its floor: what real music scores against other real music.
 #
 # **Running it.** Put MIDI files of your own into `jazz_sample_files/` and
 # `Validation_samples/`, or keep the forty pieces that are there, and run all cells. On
@@ -53,9 +54,9 @@
 # ## 1 Setup
 #
 # **On what does it run?** The packages of `requirements.txt` and Python 3.11 or newer.
-# TensorFlow is told to be quiet, and to use one thread a process: folds are trained side
-# by side in processes of their own, which uses the cores better than one fold on all of
-# them, and gives the same numbers on any number of cores.
+# TensorFlow is told to be quiet, and to work each sum out on one thread: folds are
+# trained side by side in processes of their own, which uses the cores better than one
+# fold on all of them, and gives the same numbers on any number of cores.
 
 # %%
 import copy
@@ -75,7 +76,7 @@ import warnings
 from bisect import bisect
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
@@ -84,7 +85,7 @@ from typing import NamedTuple
 # %%
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
-os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", "2")
 
 import joblib
 import keras
@@ -168,15 +169,18 @@ VOCABULARY_SIZE = 548  # 88 single notes, the rest chords (from 4)
 GRID = 12  # cells a quarter note, a multiple of 12: triplets, sixteenths (from 3)
 # Training
 FOLDS = 10  # parts of the training pieces, each held out once (from 5)
-MODELS = ("published",)  # networks to train and compare (from 8)
+MODELS = ("published", "expressive")  # and "transformer": networks to train (from 8)
 TRAINING_MODE = "every_step"  # or "last_step", as published and much slower (from 8)
-EPOCHS = 60  # at most (from 8)
-PATIENCE = 10  # epochs without improvement before training stops (from 8)
-BATCH_SIZE = 256  # windows an update (from 8)
-LEARNING_RATE = 0.01  # of Adamax (from 8)
+EPOCHS = 40  # of the published network, at most (from 8)
+PATIENCE = 5  # epochs without improvement before training stops (from 8)
+BATCH_SIZE = 256  # windows an update, a quarter with every_step (from 8)
+LEARNING_RATE = 0.01  # of Adamax, for the published network (from 8)
+EXPRESSIVE_EPOCHS = 28  # of the final expressive model (from 8)
+EXPRESSIVE_FOLD_EPOCHS = 12  # of the expressive model in each fold (from 8)
 WORKERS = 0  # processes side by side; 0: as cores and memory allow (from 3)
 SEED = 2024  # of every random choice (from 5)
 # Generation
+LONGEST_COPY = 0  # events in a row that may stand in a training piece; 0: any (from 8)
 TEMPERATURE = 1.0  # below 1 safer, above 1 wilder (from 9)
 TOP_P = 1.0  # draw from the likeliest tokens with this total probability (from 9)
 TOP_K = 0  # draw from so many likeliest tokens; 0: from all (from 9)
@@ -200,8 +204,11 @@ PARAMETER_NAMES = (
     "PATIENCE",
     "BATCH_SIZE",
     "LEARNING_RATE",
+    "EXPRESSIVE_EPOCHS",
+    "EXPRESSIVE_FOLD_EPOCHS",
     "WORKERS",
     "SEED",
+    "LONGEST_COPY",
     "TEMPERATURE",
     "TOP_P",
     "TOP_K",
@@ -231,7 +238,7 @@ def check_settings(settings, models):
     """Raise NotebookError where a setting of section 2 makes no sense."""
     whole = [name for name in PARAMETER_NAMES[4:] if name not in UNCOUNTED]
     for name in whole:
-        least = 0 if name in ("WORKERS", "SEED", "TOP_K") else 1
+        least = 0 if name in ("WORKERS", "SEED", "TOP_K", "LONGEST_COPY") else 1
         if not (isinstance(settings[name], Integral) and settings[name] >= least):
             raise NotebookError(f"{name} must be a whole number from {least} on.")
     if settings["TRAINING_MODE"] not in ("every_step", "last_step"):
@@ -247,7 +254,8 @@ UNCOUNTED = ("MODELS", "TRAINING_MODE", "LEARNING_RATE", "TEMPERATURE", "TOP_P")
 
 # %% tags=["active-ipynb"]
 # if QUICK_RUN:
-#     FOLDS, EPOCHS, PATIENCE = min(FOLDS, 3), min(EPOCHS, 1), 1
+#     FOLDS, EPOCHS, PATIENCE = min(FOLDS, 2), min(EPOCHS, 1), 1
+#     EXPRESSIVE_EPOCHS, EXPRESSIVE_FOLD_EPOCHS = 1, 1
 #     GENERATED_PIECES, GENERATED_EVENTS = 4, 100
 #     FLOOR_REPEATS = 10
 # RUN_KIND = "quick" if QUICK_RUN else "full"
@@ -258,7 +266,7 @@ UNCOUNTED = ("MODELS", "TRAINING_MODE", "LEARNING_RATE", "TEMPERATURE", "TOP_P")
 #     for name, value in globals().items()
 #     if name in PARAMETER_NAMES or name == "RUN_KIND"
 # }
-# check_settings(settings, models=("published",))
+# check_settings(settings, models=("published", "expressive", "transformer"))
 # pd.DataFrame({"value": settings})
 
 # %% [markdown]
@@ -415,6 +423,15 @@ NOTE = np.dtype(
 )
 
 
+class SharedRun(NamedTuple):
+    """The longest row of events that a piece shares with a training piece."""
+
+    events: int = 0
+    piece: str = ""  # the training piece
+    bar: int = 0  # where the row begins there
+
+
+# %%
 @dataclass(frozen=True)
 class Piece:
     """A named piece: `notes` is an array of NOTE, sorted by onset and pitch."""
@@ -424,6 +441,7 @@ class Piece:
     tempo: float  # mean quarter notes a minute
     metre: tuple = (4, 4)  # the first time signature
     remarks: str = ""  # what a reader should know: notes left out, loops resampled
+    shared: SharedRun = SharedRun()  # of a generated piece
 
 
 def make_piece(name, notes, tempo=120.0, **details):
@@ -852,6 +870,7 @@ def run_cached(function, jobs, cache_folder, what):
     places = [folder / fingerprint(function, *job) for job in jobs]
     kept = [fetch(place) for place in places]
     missing = [number for number, data in enumerate(kept) if data is None]
+    missing.reverse()  # networks stand last and take longest: they go first
     if len(missing) < len(jobs):
         print(f"{what}: {len(jobs) - len(missing)} of {len(jobs)} were there already.")
     todo = [jobs[number] for number in missing]
@@ -1075,7 +1094,13 @@ DURATIONS = np.array([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 21, 24, 28,
 DURATION_EDGES = np.sqrt(DURATIONS[:-1] * DURATIONS[1:]).tolist()  # nearest by ratio
 VELOCITY_WIDTH = 8
 LARGEST_VOCABULARY = 6000  # five tokens still fit into one 64-bit number
-LONGEST_STEP = 4 * GRID  # cells; the models treat longer rests alike
+BAR = 4 * GRID  # cells of a 4/4 bar
+LONGEST_STEP = BAR  # cells; the models treat longer rests alike
+STREAM_SIZES = {
+    "step": LONGEST_STEP + 1,
+    "duration": len(DURATIONS),
+    "velocity": 128 // VELOCITY_WIDTH,
+}  # beside the token, whose size is the vocabulary's
 
 
 # %%
@@ -1085,12 +1110,11 @@ class Vocabulary:
     def __init__(self, chords):
         self.chords = tuple(tuple(int(pitch) for pitch in chord) for chord in chords)
         self.tokens = {chord: token for token, chord in enumerate(self.chords)}
-        masks = [
-            (len(chord), -token, sum(1 << pitch for pitch in chord), token)
-            for token, chord in enumerate(self.chords)
-            if len(chord) > 1
-        ]
-        self.masks = [mask[2:] for mask in sorted(masks, reverse=True)]
+        self.from_bass = {}  # chords by their lowest pitch
+        for token, chord in enumerate(self.chords):
+            if len(chord) > 1:
+                row = (len(chord), -token, sum(1 << pitch for pitch in chord), token)
+                self.from_bass.setdefault(chord[0], []).append(row)
         self.spellings = {}
 
     def __len__(self):
@@ -1109,7 +1133,8 @@ class Vocabulary:
 def take_apart(pitches, vocabulary):
     """Return the tokens of the largest known chords in a group, then of its notes."""
     rest, tokens = sum(1 << pitch for pitch in pitches), []
-    for mask, token in vocabulary.masks:
+    known = [row for pitch in pitches for row in vocabulary.from_bass.get(pitch, ())]
+    for _, _, mask, token in sorted(known, reverse=True):
         if mask & ~rest == 0:
             tokens.append(token)
             rest &= ~mask
@@ -1215,7 +1240,8 @@ def spell_names(pitches):
 # )
 
 # %% [markdown]
-# Ten events of the first piece, and in the last column the notes that each token names. Now the check that counts: every piece is encoded and decoded, and each note must
+# Ten events of the first piece, and in the last column the notes that each token names.
+# Now the check that counts: every piece is encoded and decoded, and each note must
 # come back with its pitch, on its grid cell.
 
 # %%
@@ -1278,35 +1304,41 @@ def plot_token_ranks(sequences, vocabulary, ax):
 # they are asked for, never laid out in memory, and never reach across two pieces.
 
 # %%
+def bar_places(sequence):
+    """Return in which grid cell of a 4/4 bar each event of a piece stands."""
+    return np.cumsum(sequence["step"], dtype=np.int64) % BAR
+
+
+# %%
 class Windows(Sequence):
     """The runs of successive events of some sequences, cut when asked for.
 
-    Window i holds `width` events (0: a single one) from its place + `shift` on. Behind
-    each place is room for `length` events and the next one.
+    Window i holds `width` events (0: a single one) from its place + `shift` on; behind
+    each place are `length` and one more. Its first step is its place in the bar.
     """
 
     def __init__(self, sequences, length, shift, width):
         self.events = np.concatenate([np.empty(0, dtype=EVENT), *sequences])
-        self.shift, self.width = shift, width
-        ends = np.cumsum([len(sequence) for sequence in sequences])
-        places = [
-            np.arange(end - len(sequence), end - length)
-            for end, sequence in zip(ends, sequences)
-        ]
-        self.places = np.concatenate([np.empty(0, dtype=np.int64), *places])
+        self.bars = np.concatenate([[0], *map(bar_places, sequences)])[1:]
+        self.shift, self.width, self.places = shift, width, np.empty(0, dtype=np.int64)
+        for sequence, end in zip(sequences, np.cumsum([len(row) for row in sequences])):
+            places = np.arange(end - len(sequence), end - length)
+            self.places = np.append(self.places, places)
 
     def __len__(self):
         return len(self.places)
 
     def __getitem__(self, index):
-        start = self.places[index] + self.shift
-        events = self.events[start : start + max(self.width, 1)]
-        return events if self.width else events[0]
+        if self.width:
+            return self.cut([index])[0]
+        return self.events[self.places[index] + self.shift]
 
     def cut(self, indices):
         """Return the windows at some indices as one array (indices, width)."""
         starts = self.places[indices] + self.shift
-        return self.events[starts[:, None] + np.arange(self.width)]
+        events = self.events[starts[:, None] + np.arange(self.width)]
+        events["step"][:, 0] = self.bars[starts]
+        return events
 
 
 # %%
@@ -1446,8 +1478,64 @@ class NgramTable:
         return share
 
 
+# %% [markdown]
+# Whatever knows tokens alone, tables and networks alike, judges a piece and writes one
+# in the same way. Behind each known event it gives a distribution of the next token; to
+# write, it draws from that distribution (section 7) and borrows its rhythm from real
+# events.
+
 # %%
-class Ngram(NgramTable):
+NO_MOOD = (
+    "Nothing was generated: this model knows tokens and no mood; ask `expressive`."
+)
+
+
+# %%
+class TokenPredictor:
+    """What a predictor of tokens does with whole events: judge them, write them."""
+
+    others = None  # tables of the other streams, by name
+
+    def score(self, sequence):
+        """Return, by stream, the nats and the hits of each event but the first."""
+        scores = {"token": judge(self.predict(sequence["token"]), sequence["token"])}
+        for stream, table in (self.others or {}).items():
+            values = stream_values(sequence, stream)
+            scores[stream] = judge(table.predict(values), values)
+        return scores
+
+    def write(self, seeds, length, sampling, generators, rhythm, moods=None):
+        """Return new events (streams, length), and how often each left a loop.
+
+        `seeds`: EVENT windows; `rhythm`: real events to borrow time and touch from.
+        """
+        if moods is not None and np.any(moods):
+            raise NotebookError(NO_MOOD)
+        tokens = [seed["token"] for seed in seeds]
+        drawn, loops = draw_tokens(self, tokens, length, sampling, generators)
+        rows = [borrow_rhythm(*row, rhythm) for row in zip(drawn, generators)]
+        return rows, loops
+
+    def describe(self):
+        """Return what a bundle must know beside the weights, as plain data."""
+        return {}
+
+
+# %%
+def stream_values(sequence, stream):
+    """Return a stream of some events as integers; longer rests count as the longest."""
+    values = np.asarray(sequence[stream], dtype=np.int64)
+    return np.minimum(values, LONGEST_STEP) if stream == "step" else values
+
+
+def judge(shares, values):
+    """Return nats and hits of distributions (events - 1, size) of all but the first."""
+    given = shares[np.arange(len(values) - 1), values[1:]]
+    return -np.log(np.maximum(given, 1e-30)), shares.argmax(axis=1) == values[1:]
+
+
+# %%
+class Ngram(NgramTable, TokenPredictor):
     """An n-gram at work: it judges known tokens, or writes new ones."""
 
     def predict(self, tokens):
@@ -1519,7 +1607,9 @@ def compare_splits(sequences, length, size, seed):
 # uniform guess costs ln(vocabulary). The *unigram* knows how often each token occurs, the
 # *n-gram* also which tokens follow which. Music may be played in any key, so the n-grams
 # learn from every piece in all twelve; the unigram and the published network, which are
-# told where a token stands and not what it sounds, learn from the pieces as they are.
+# told where a token stands and not what it sounds, learn from the pieces as they are. The
+# *streams* beside the token, step, duration and velocity, get tables of their own: what a
+# model of time and touch has to beat.
 
 # %%
 SEMITONES = range(-5, 7)  # the twelve keys
@@ -1534,54 +1624,85 @@ def encode_all_keys(pieces, vocabulary):
     ]
 
 
+def make_tables(sequences, order, size):
+    """Return the n-gram of the tokens, with one for each other stream beside it."""
+    ngram = Ngram([sequence["token"] for sequence in sequences], order, size)
+    ngram.others = {
+        stream: Ngram(
+            [stream_values(sequence, stream) for sequence in sequences], order, width
+        )
+        for stream, width in STREAM_SIZES.items()
+    }
+    return ngram
+
+
+# %%
 def train_uniform(learning, stopping, vocabulary, seed, epochs):
     """Return the baseline that gives every token the same probability."""
-    return Ngram([], 0, len(vocabulary)), []
+    return make_tables([], 0, len(vocabulary)), []
 
 
 def train_unigram(learning, stopping, vocabulary, seed, epochs):
     """Return the baseline that knows how often each token occurs."""
-    sequences = [encode(piece, vocabulary)["token"] for piece in learning]
-    return Ngram(sequences, 1, len(vocabulary)), []
+    sequences = [encode(piece, vocabulary) for piece in learning]
+    return make_tables(sequences, 1, len(vocabulary)), []
 
 
 # %%
+def try_orders(table, rows):
+    """Return the nats an event of orders 1 to 5 of an n-gram for rows of integers."""
+    curve = []
+    for order in range(1, 6):
+        shorter = table.shorten(order)
+        nats = [judge(shorter.predict(row), row)[0] for row in rows if len(row) > 1]
+        curve.append(float(np.concatenate([[], *nats]).mean()) if nats else math.nan)
+    return curve
+
+
 def train_ngram(learning, stopping, vocabulary, seed, epochs):
     """Return the n-gram whose order, up to 5, predicts the stopping pieces best.
 
     Without stopping pieces its order is `epochs`, the order that the folds chose.
     """
-    sequences = [
-        sequence["token"] for sequence in encode_all_keys(learning, vocabulary)
-    ]
-    ngram = Ngram(sequences, 5, len(vocabulary))
-    if not stopping:
-        return ngram.shorten(min(epochs, 5)), []
-    curve = [
-        score_pieces(ngram.shorten(order), stopping, vocabulary)["nats_per_event"]
-        for order in range(1, 6)
-    ]
-    return ngram.shorten(1 + int(np.argmin(curve))), curve
+    ngram = make_tables(encode_all_keys(learning, vocabulary), 5, len(vocabulary))
+    known = [encode(piece, vocabulary) for piece in stopping]
+    others, order, curve = {}, min(epochs, 5), []
+    for stream, table in {**ngram.others, "token": ngram}.items():
+        if stopping:
+            rows = [stream_values(sequence, stream) for sequence in known]
+            curve = try_orders(table, rows)
+            order = 1 + int(np.argmin(curve))
+        others[stream] = table.shorten(order)
+    ngram = others.pop("token")
+    ngram.others = others
+    return ngram, curve
 
 
 # %%
-def score_pieces(predictor, pieces, vocabulary):
-    """Return nats an event, nats a note and accuracy for pieces, first events given."""
-    sequences = [encode(piece, vocabulary)["token"] for piece in pieces]
-    sequences = [tokens for tokens in sequences if len(tokens) > 1]
+def score_streams(predictor, pieces, vocabulary):
+    """Return nats an event, nats a note and accuracy of pieces, by stream.
+
+    The first event of a piece is given; NaN where no piece has two.
+    """
+    sequences = [encode(piece, vocabulary) for piece in pieces]
+    sequences = [sequence for sequence in sequences if len(sequence) > 1]
+    names = ("nats_per_event", "nats_per_note", "accuracy")
     if not sequences:
-        return dict.fromkeys(("nats_per_event", "nats_per_note", "accuracy"), math.nan)
-    scores = [
-        score_tokens(predictor.predict(tokens), tokens[1:]) for tokens in sequences
-    ]
-    lengths = np.array([len(tokens) - 1 for tokens in sequences])
-    nats, accuracy = lengths @ np.array(scores) / lengths.sum()
-    notes = sum(len(vocabulary.chords[token]) for s in sequences for token in s[1:])
-    return {
-        "nats_per_event": float(nats),
-        "nats_per_note": float(nats * lengths.sum() / notes),
-        "accuracy": float(accuracy),
-    }
+        return {"token": dict.fromkeys(names, math.nan)}
+    scores = [predictor.score(sequence) for sequence in sequences]
+    tokens = np.concatenate([sequence["token"][1:] for sequence in sequences])
+    notes = sum(len(vocabulary.chords[token]) for token in tokens)
+    table = {}
+    for stream in scores[0]:
+        nats, hits = np.hstack([score[stream] for score in scores])
+        row = (nats.mean(), nats.sum() / notes, hits.mean())
+        table[stream] = dict(zip(names, map(float, row)))
+    return table
+
+
+def score_pieces(predictor, pieces, vocabulary):
+    """Return nats an event, nats a note and accuracy of the tokens of pieces."""
+    return score_streams(predictor, pieces, vocabulary)["token"]
 
 
 # %% tags=["active-ipynb"]
@@ -1610,10 +1731,11 @@ def score_pieces(predictor, pieces, vocabulary):
 #
 # ## 7 Models
 #
-# **What is trained?** The published network, to the letter. It reads each token as one
-# number between 0 and 1 (its place in the vocabulary, divided by its size) and ends in a
-# probability for each token. Change `units`, `dense_units` or `dropout` here to reshape
-# it; everything behind goes on working.
+# **What is trained?** First the published network, to the letter; then one that hears
+# time and touch. The published one reads each token as one number between 0 and 1 (its
+# place in the vocabulary, divided by its size) and ends in a probability for each
+# token. Change `units`, `dense_units` or `dropout` here to reshape it; everything
+# behind goes on working.
 
 # %%
 def build_published_lstm(
@@ -1640,11 +1762,12 @@ def build_published_lstm(
 
 
 # %%
-def make_lstm(units, return_sequences, seeds):
+def make_lstm(units, return_sequences, seeds, **settings):
     """Return an LSTM layer whose initial weights depend on the given seeds alone."""
     return keras.layers.LSTM(
         units,
         return_sequences=return_sequences,
+        **settings,
         kernel_initializer=keras.initializers.GlorotUniform(next(seeds)),
         recurrent_initializer=keras.initializers.Orthogonal(seed=next(seeds)),
     )
@@ -1696,7 +1819,7 @@ class TokenBatches(keras.utils.PyDataset):
     def __init__(self, sequences, size, length, batch_size, every_step, seed,
                  redraw=True):  # fmt: skip
         super().__init__()
-        self.redraw, self.order = redraw, None
+        self.order, self.redraw = None, redraw
         self.windows = Windows(sequences, length, 0, length + 1)
         self.size, self.batch_size, self.every_step = size, batch_size, every_step
         self.stride = length if every_step else 1
@@ -1745,12 +1868,18 @@ def fit_network(network, batches, check, epochs):
 
 
 # %%
+def windows_an_update(every_step):
+    """Return how many windows make a batch: a quarter where each has many targets."""
+    return max(1, BATCH_SIZE // 4) if every_step else BATCH_SIZE
+
+
 def train_published(learning, stopping, vocabulary, seed, epochs):
     """Return the trained published network as a predictor, and its losses by epoch."""
     every_step = TRAINING_MODE == "every_step"
     batches, check = (
         TokenBatches([encode(piece, vocabulary) for piece in pieces], len(vocabulary),
-                     SEQUENCE_LENGTH, BATCH_SIZE, every_step, seed, redraw)
+                     SEQUENCE_LENGTH, windows_an_update(every_step), every_step, seed,
+                     redraw)
         for pieces, redraw in ((learning, True), (stopping, False))
     )  # fmt: skip
     network = build_published_lstm(
@@ -1783,7 +1912,7 @@ def step_layers(layers, values, states):
 
 
 # %%
-class TokenStreams:
+class TokenStreams(TokenPredictor):
     """The published network asked for token after token, in several pieces at once."""
 
     def __init__(self, network, size, length):
@@ -1890,6 +2019,7 @@ def draw(shares, uniforms):
 
 # %%
 LONGEST_LOOP, LOOP_TURNS, LOOP_EVENTS = 8, 4, 12
+LONGEST_HISTORY = LONGEST_LOOP * LOOP_TURNS  # events that the guard looks back
 
 
 def closes_loop(history, tokens):
@@ -1938,41 +2068,1304 @@ def draw_tokens(predictor, seeds, length, sampling, generators):
 # score for rhythm, which is the same for every model that knows tokens alone.
 
 # %%
-def borrow_rhythm(tokens, rhythm, generator):
+def borrow_rhythm(tokens, generator, rhythm):
     """Return events with the given tokens; the rest is drawn from rows of `rhythm`."""
     events = generator.choice(rhythm, len(tokens))
     events["token"] = tokens
     events["step"] = np.minimum(events["step"], LONGEST_STEP)
-    events["step"][0] = 0
     return events
 
 
+# %% [markdown]
+# ### A network that hears time and touch
+#
+# The published network reads one number and forgets the rest. The *expressive* network
+# reads and writes all four streams, and is the last thing of this section. It has two
+# halves. The *reader* listens: it takes in each event as it comes and keeps, in an LSTM
+# and in a few running averages, what it has heard. Four *heads* then choose the next
+# event, each knowing what the heads before it chose: first the step (when?), then the
+# token (what?), the duration and the velocity (how?). The probability of an event is
+# the product of the four, so that the nats of the streams add up.
+#
+# What the reader is told about an event goes beyond the four streams, all of it worked
+# out from the events before: the *position* in a 4/4 bar counted from the piece's first
+# cell, the *interval* of the top voice, the keys that still *sound*, and which of the
+# last 96 cells had an *onset*.
+
 # %%
-def generate_pieces(model, seeds, length, *, sampling=None, generator, tempo=None):
+EVENT_ORDER = ("step", "token", "duration", "velocity")  # in which heads choose
+MEMORY_CELLS = 8 * GRID  # cells of past onsets that the reader sees
+WIDEST, START = 30, 61  # semitones of an interval, clipped; the first event's class
+READ = ("token", "step", "duration", "velocity", "position", "interval", "second")
+
+
+def multi_hot(vocabulary):
+    """Return an array (tokens, 88) with a one for each pitch of each token."""
+    table = np.zeros((len(vocabulary), PITCHES), dtype=np.float32)
+    for token, chord in enumerate(vocabulary.chords):
+        table[token, np.array(chord) - LOWEST_PITCH] = 1
+    return table
+
+
+def tabulate(sequence):
+    """Return a sequence of EVENT as integers (events, 4), long rests cut."""
+    streams = ("token", "step", "duration", "velocity")
+    return np.stack([stream_values(sequence, stream) for stream in streams], axis=1)
+
+
+# %%
+def hold_keys(events, notes):
+    """Return for how many cells each key sounds on, (events, 88), behind each event."""
+    times = np.cumsum(events[:, 1])
+    struck = notes[events[:, 0]] > 0
+    numbers = np.where(struck, np.arange(len(events))[:, None], -1)
+    last = np.maximum.accumulate(numbers, axis=0)
+    left = DURATIONS[events[:, 2]][last] - (times[:, None] - times[last])
+    return np.where(last >= 0, left, 0)
+
+
+def past_onsets(steps):
+    """Return which past cells had onsets, (events + 1, 96), row i behind i events."""
+    times, rows = np.cumsum(steps), np.arange(len(steps))
+    onsets = np.zeros((len(steps) + 1, MEMORY_CELLS), dtype=bool)
+    for lag in rows:
+        distance = times[lag:] - times[: len(times) - lag]
+        near = distance < MEMORY_CELLS
+        if not near.any():
+            break
+        onsets[rows[lag:][near] + 1, distance[near]] = True
+    return onsets
+
+
+# %%
+def describe_events(events, vocabulary):
+    """Return what the network knows before and at each of some events (events, 4).
+
+    Gives the event before (events, 7) as in `READ`, the event itself with its position
+    (events, 5), and the keys sounding and past onsets (events, 88 + 96).
+    """
+    top = np.array([chord[-1] for chord in vocabulary.chords])[events[:, 0]]
+    position = np.cumsum(events[:, 1])[:, None] % BAR
+    interval = np.clip(np.diff(top, prepend=top[0]), -WIDEST, WIDEST) + WIDEST
+    second = np.concatenate([[0], events[:-1, 0]])
+    known = np.column_stack([events, position, interval, second])
+    before = np.concatenate([[[0, 0, 0, 0, 0, START, 0]], known[:-1]])
+    held = hold_keys(events, multi_hot(vocabulary))
+    sounding = np.zeros((len(events), PITCHES), dtype=bool)
+    sounding[1:] = held[:-1] > events[1:, 1:2]
+    heard = np.concatenate([sounding, past_onsets(events[:, 1])[:-1]], axis=1)
+    current = np.concatenate([events, position], axis=1)
+    return before.astype(np.int32), current.astype(np.int32), heard
+
+
+# %% [markdown]
+# ### Memory
+#
+# An LSTM forgets the key of a piece within a few bars. *Running averages* do not: each
+# averages what was heard since the piece began, the past fading at its own pace, from
+# one and a half events to 800. The layer below computes them for a whole window at
+# once, and hands its sums on to the next window. (Averages over a window and averages
+# event by event are the same, which a test holds.)
+
+# %%
+@keras.saving.register_keras_serializable("expressive")
+class Memory(keras.layers.Layer):
+    """Running averages of a sequence since its piece began, at several paces."""
+
+    def __init__(self, decays, **settings):
+        super().__init__(**settings)
+        self.decays = [float(decay) for decay in decays]
+
+    def get_config(self):
+        """Return the layer's settings."""
+        return {**super().get_config(), "decays": self.decays}
+
+    def call(self, sequence, state, start):
+        """Return averages (batch, time, width, decays) and the new state."""
+        ones = keras.ops.ones_like(sequence[..., :1])
+        total = sum_fading(
+            keras.ops.concatenate([sequence, ones], -1), state, start, self.decays
+        )
+        return total[:, :, :-1] / (total[:, :, -1:] + 1e-3), total[:, -1]
+
+    def compute_output_shape(self, sequence_shape, state_shape, start_shape):
+        """Return the shapes of the averages and of the state."""
+        return (*sequence_shape, len(self.decays)), state_shape
+
+
+# %%
+def sum_fading(sequence, state, start, decays):
+    """Return fading sums (batch, time, width, decays) of a sequence and a state before.
+
+    `start` (batch, time, 1) is one where a piece begins and the past is forgotten.
+    """
+    ops = keras.ops
+    keep = ops.exp(-1 / ops.convert_to_tensor(decays, "float32"))
+    time = ops.cast(ops.arange(ops.shape(sequence)[1]), "float32")
+    lag = (time[:, None] - time[None, :])[..., None]
+    weight = ops.where(lag >= 0, ops.power(keep, ops.maximum(lag, 0)), 0.0) * (1 - keep)
+    piece = ops.cumsum(start[..., 0], 1)
+    same = ops.cast(ops.equal(piece[:, :, None], piece[:, None, :]), "float32")
+    fresh = ops.einsum("btsk,bsf->btfk", same[..., None] * weight[None], sequence)
+    old = ops.power(keep, time[:, None] + 1)[None, :, None, :] * state[:, None]
+    return fresh + old * ops.cast(ops.equal(piece, 0), "float32")[..., None, None]
+
+
+# %% [markdown]
+# ### What a token is made of
+#
+# The published network could not know that two chords share notes. Here each token is
+# described by its *content*: its notes, its lowest and its highest note, its pitch
+# classes, its size and its shape. A second table says which tokens cannot follow at
+# step 0: a chord outside the vocabulary is spelled from the bass up, and no key is
+# struck twice at once.
+
+# %%
+def describe_tokens(vocabulary):
+    """Return what each token is made of: an array (tokens, features) of zeros and ones.
+
+    The features: notes, bass and top (88 each), pitch classes (12), size (8), shape.
+    """
+    chords, shapes = vocabulary.chords, {}
+    shape = [
+        shapes.setdefault(tuple(pitch - chord[0] for pitch in chord), len(shapes))
+        for chord in chords
+    ]
+    keys = np.eye(PITCHES, dtype=np.float32)
+    bass, top = (
+        keys[[chord[end] - LOWEST_PITCH for chord in chords]] for end in (0, -1)
+    )
+    classes = np.zeros((len(chords), 12), dtype=np.float32)
+    for token, chord in enumerate(chords):
+        classes[token, np.array(chord) % 12] = 1
+    size = np.eye(8, dtype=np.float32)[[min(len(chord), 8) - 1 for chord in chords]]
+    shape = np.eye(len(shapes), dtype=np.float32)[shape]
+    return np.concatenate([multi_hot(vocabulary), bass, top, classes, size, shape], 1)
+
+
+def find_impossible(vocabulary):
+    """Return an array (tokens, tokens): 1 where the second cannot follow at step 0."""
+    notes = multi_hot(vocabulary)
+    bass = np.array([chord[0] for chord in vocabulary.chords])
+    return ((notes @ notes.T > 0) | (bass <= bass[:, None])).astype(np.float32)
+
+
+# %%
+def make_embedding(size, width, seeds):
+    """Return a layer that learns `width` numbers for each of `size` integers."""
+    initializer = keras.initializers.RandomUniform(seed=next(seeds))
+    return keras.layers.Embedding(size, width, embeddings_initializer=initializer)
+
+
+def fixed_table(table, name=None):
+    """Return a layer that reads rows of a constant table (integers, width)."""
+    return keras.layers.Embedding(
+        *table.shape, weights=[table], trainable=False, name=name
+    )
+
+
+def hide(inputs, units, dropout, seeds):
+    """Return a hidden layer (batch, time, units) over joined inputs."""
+    joined = keras.layers.Concatenate()(inputs)
+    hidden = make_dense(units, "relu", seeds)(joined)
+    return keras.layers.Dropout(dropout, seed=next(seeds))(hidden)
+
+
+def integer_inputs(*names):
+    """Return inputs (batch, time) of integers by name."""
+    return {name: keras.Input((None,), dtype="int32", name=name) for name in names}
+
+
+# %% [markdown]
+# ### The reader
+#
+# What was just played, seen from all sides, is squeezed into a few numbers and goes
+# through one LSTM, and past it. The settings were found by experiment on real
+# performances; `dev/benchmarks/expressive_tried.md` tells what was tried.
+
+# %%
+EXPRESSIVE = {
+    "units": 256,  # of the LSTM
+    "reading": 160,  # numbers that sum up an event for the LSTM
+    "rhythm": 32,  # numbers that sum up past onsets
+    "head": 256,  # hidden units of the token's head
+    "small_head": 128,  # of the other heads
+    "free": 64,  # numbers behind the part of the logits not tied to content
+    "mood": 12,  # numbers for each mood
+    "filters": 16,  # patterns of intervals that the token's head looks for
+    "kernel": 49,  # semitones that a pattern spans
+    "dropout": 0.3,
+    "roll_decays": (1.5, 6.0, 25.0, 120.0, 800.0),  # events, of the notes' memory
+    "slow_decays": (4.0, 16.0, 100.0, 800.0),  # events, of the memory of time and touch
+}
+EMBEDDED = {"step": 24, "duration": 16, "velocity": 16}  # numbers for each
+MOODS = ("low", "middle", "high")  # of energy and of brightness; 0 stands for any
+
+
+# %%
+def state_inputs(shape):
+    """Return inputs for what the reader keeps: two sums, then the listener's states."""
+    slow = 12 + sum(EMBEDDED.values())
+    widths = {"hidden": (shape["units"],), "cell": (shape["units"],)}
+    if "blocks" in shape:  # keys, values, and whether an event counts
+        cache = (shape["context"], 2 * shape["units"] + 1)
+        widths = {f"cache_{block}": cache for block in range(shape["blocks"])}
+    return [
+        keras.Input((PITCHES + 1, len(shape["roll_decays"])), name="roll_sums"),
+        keras.Input((slow + 1, len(shape["slow_decays"])), name="slow_sums"),
+        *(keras.Input(width, name=name) for name, width in widths.items()),
+    ]
+
+
+def mark_starts(intervals):
+    """Return ones (batch, time, 1) where a piece begins."""
+    table = np.eye(START + 1, dtype=np.float32)[:, START:]
+    return fixed_table(table, "start")(intervals)
+
+
+# %%
+def recall(events, touch, start, states, vocabulary, shape):
+    """Return the memories of notes and of the rest, each with its new sums.
+
+    `events`: inputs by name; `touch`: embedded step, duration and velocity.
+    """
+    tables = describe_tokens(vocabulary)
+    notes = fixed_table(tables[:, :PITCHES], "notes")(events["token"])
+    classes = tables[:, 3 * PITCHES : 3 * PITCHES + 12]
+    classes = fixed_table(classes, "classes")(events["token"])
+    rest = keras.layers.Concatenate()([classes, *touch])
+    roll = Memory(shape["roll_decays"], name="roll")(notes, states[0], start)
+    slow = Memory(shape["slow_decays"], name="slow")(rest, states[1], start)
+    return *roll, *slow
+
+
+# %%
+def embed_events(events, vocabulary, shape, seeds):
+    """Return embedded step, duration, velocity; the rest of an event; the moods."""
+    touch = [
+        make_embedding(STREAM_SIZES[name], width, seeds)(events[name])
+        for name, width in EMBEDDED.items()
+    ]
+    content = fixed_table(describe_tokens(vocabulary), "content")(events["token"])
+    rest = [
+        make_embedding(BAR, 16, seeds)(events["position"]),
+        make_embedding(START + 1, 16, seeds)(events["interval"]),
+        make_embedding(len(vocabulary), 32, seeds)(events["token"]),
+        make_dense(128, None, seeds)(content),
+    ]
+    moods = [
+        make_embedding(1 + len(MOODS), shape["mood"], seeds)(events[name])
+        for name in ("energy", "brightness")
+    ]
+    return touch, rest, moods
+
+
+# %%
+def listen_lstm(seen, start, states, shape, seeds):
+    """Return what an LSTM heard (batch, time, units) and its new states."""
+    lstm = make_lstm(shape["units"], True, seeds, return_state=True)
+    heard, *kept = lstm(seen, initial_state=states)
+    return heard, kept
+
+
+# %%
+def build_reader(vocabulary, shape, seeds):
+    """Return the reader: last events (batch, time), onsets and states in.
+
+    Gives what it made of them (batch, time, width), the notes' memory, new states.
+    """
+    dropout, layers = shape["dropout"], keras.layers
+    events = integer_inputs(*READ[:-1], "energy", "brightness")
+    onsets = keras.Input((None, MEMORY_CELLS), name="onsets")
+    states = state_inputs(shape)
+    touch, rest, moods = embed_events(events, vocabulary, shape, seeds)
+    start = mark_starts(events["interval"])
+    memories = recall(events, touch, start, states, vocabulary, shape)
+    roll, roll_sums, slow, slow_sums = memories
+    rhythm = layers.Dropout(dropout, seed=next(seeds))(onsets)
+    rhythm = hide([rhythm], shape["rhythm"], dropout, seeds)
+    slow = layers.Reshape((-1, math.prod(slow.shape[2:])))(slow)
+    slow = make_dense(48, "relu", seeds)(slow)
+    seen = [*touch, *rest, rhythm, slow, *moods]
+    seen = hide(seen, shape["reading"], dropout * 2 / 3, seeds)
+    listen = listen_transformer if "blocks" in shape else listen_lstm
+    heard, kept = listen(seen, start, states[2:], shape, seeds)
+    heard = layers.Dropout(dropout, seed=next(seeds))(heard)
+    made = layers.Concatenate()([seen, heard, rhythm, *moods])
+    inputs = [*events.values(), onsets, *states]
+    outputs = [made, roll, roll_sums, slow_sums, *kept]
+    return keras.Model(inputs, outputs, name="reader")
+
+
+# %% [markdown]
+# ### A transformer in its place
+#
+# With "transformer" in `MODELS` a small causal transformer listens in place of the LSTM;
+# all else is the same. Each event attends to itself and to the events before it, as far
+# as `context` reaches. Their keys and values are kept from window to window, and from
+# event to event when it writes, so that nothing is worked out twice.
+
+# %%
+TRANSFORMER = {
+    **EXPRESSIVE,
+    "units": 128,  # of each block, in and out
+    "blocks": 3,
+    "attention": 4,  # heads of attention a block
+    "context": 128,  # events before that a block attends to
+}
+
+
+# %%
+@keras.saving.register_keras_serializable("expressive")
+class CachedAttention(keras.layers.Layer):
+    """Causal attention that keeps the keys and values of the last events."""
+
+    def __init__(self, heads, **settings):
+        super().__init__(**settings)
+        self.heads = heads
+
+    def get_config(self):
+        """Return the layer's settings."""
+        return {**super().get_config(), "heads": self.heads}
+
+    def build(self, query_shape, pair_shape, cache_shape, start_shape):
+        """Make a weight for each distance, nearer or farther, and each head."""
+        self.near = self.add_weight((self.heads, cache_shape[1] + 1), "zeros")
+
+    def compute_output_shape(self, query_shape, pair_shape, cache_shape, start_shape):
+        """Return the shapes of what is attended to and of the new cache."""
+        return query_shape, cache_shape
+
+    def call(self, query, pair, cache, start):
+        """Return what each event attends to (batch, time, width), and the new cache.
+
+        `pair`: keys and values; `cache`: those of the last events, and ones where they
+        belong to the piece that goes on; `start`: ones where a piece begins.
+        """
+        return look_back(query, pair, cache, start, self.near, self.heads)
+
+
+# %%
+def look_back(query, pair, cache, start, near, heads):
+    """Return what `CachedAttention` returns, with its weights by distance, `near`."""
+    ops, context = keras.ops, cache.shape[1]
+    piece = ops.cumsum(start[..., 0], 1)
+    pieces = ops.concatenate([cache[..., -1] - 1, piece], 1)
+    pairs = ops.concatenate([cache[..., :-1], pair], 1)
+    other = ops.not_equal(piece[:, :, None], pieces[:, None])
+    bias = weigh_distance(near, ops.shape(query)[1], context)
+    bias = bias - 1e9 * ops.cast(other, "float32")[:, None]
+    alive = ops.cast(ops.equal(pieces, piece[:, -1:]), "float32")[..., None]
+    kept = ops.concatenate([pairs, alive], -1)[:, -context:]
+    return attend(query, *ops.split(pairs, 2, -1), bias, heads), kept
+
+
+def weigh_distance(near, time, context):
+    """Return logits (1, heads, time, context + time) by distance alone."""
+    ops = keras.ops
+    lag = context + ops.arange(time)[:, None] - ops.arange(context + time)[None]
+    far = ops.cast(ops.logical_or(lag < 0, lag > context), "float32")
+    return (ops.take(near, ops.clip(lag, 0, context), axis=1) - 1e9 * far)[None]
+
+
+# %%
+def attend(query, key, value, bias, heads):
+    """Return the values (batch, time, width) that queries attend to, head by head."""
+    ops = keras.ops
+
+    def part(values):
+        shape = (-1, ops.shape(values)[1], heads, values.shape[-1] // heads)
+        return ops.transpose(ops.reshape(values, shape), (0, 2, 1, 3))
+
+    query, key, value = part(query), part(key), part(value)
+    logits = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
+    weights = ops.softmax(logits / query.shape[-1] ** 0.5 + bias)
+    mixed = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))
+    return ops.reshape(mixed, (-1, ops.shape(mixed)[1], heads * mixed.shape[-1]))
+
+
+# %%
+def listen_transformer(seen, start, states, shape, seeds):
+    """Return what a transformer heard (batch, time, units) and its new caches."""
+    layers, units, kept = keras.layers, shape["units"], []
+    heard = make_dense(units, None, seeds)(seen)
+    for cache in states:
+        normal = layers.LayerNormalization()(heard)
+        query = make_dense(units, None, seeds)(normal)
+        pair = make_dense(2 * units, None, seeds)(normal)
+        attention = CachedAttention(shape["attention"])
+        mixed, cache = attention(query, pair, cache, start)
+        mixed = make_dense(units, None, seeds)(mixed)
+        heard = heard + layers.Dropout(shape["dropout"] / 3, seed=next(seeds))(mixed)
+        hidden = layers.LayerNormalization()(heard)
+        hidden = make_dense(4 * units, "gelu", seeds)(hidden)
+        hidden = make_dense(units, None, seeds)(hidden)
+        heard = heard + layers.Dropout(shape["dropout"] / 3, seed=next(seeds))(hidden)
+        kept.append(cache)
+    return layers.LayerNormalization()(heard), kept
+
+
+# %% [markdown]
+# ### The heads
+#
+# The step's head, the duration's and the velocity's are small. The token's head looks
+# at piano rolls: the last notes, the notes before, what sounds, and the notes' memory.
+# A *convolution* along the pitch axis looks for patterns of intervals in them, wherever
+# on the keyboard they lie, so that what is learnt in one key holds in all. The head
+# weighs the patterns and so gives each pitch an energy; a token's logit adds up those
+# of its content.
+
+# %%
+def build_step_head(width, shape, seeds):
+    """Return the head from what was read (batch, time, width) to logits of the step."""
+    read = keras.Input((None, width), name="read")
+    hidden = hide([read], shape["small_head"], shape["dropout"], seeds)
+    logits = make_dense(STREAM_SIZES["step"], None, seeds)(hidden)
+    return keras.Model(read, logits, name="step_head")
+
+
+def build_touch_head(vocabulary, width, stream, shape, seeds):
+    """Return the head to logits of the duration, or of the velocity, which knows it.
+
+    `last` is the same stream of the event before.
+    """
+    read = keras.Input((None, width), name="read")
+    known = ("token", "step", "position", "last", "duration")
+    known = known[: 4 + (stream == "velocity")]
+    chosen = integer_inputs(*known)
+    content = fixed_table(describe_tokens(vocabulary), "content")(chosen["token"])
+    inputs = [read, make_dense(64, None, seeds)(content)]
+    sizes = {**STREAM_SIZES, "token": len(vocabulary), "position": BAR}
+    sizes["last"] = sizes[stream]
+    for name in known:
+        inputs.append(make_embedding(sizes[name], 16, seeds)(chosen[name]))
+    hidden = hide(inputs, shape["small_head"], shape["dropout"], seeds)
+    logits = make_dense(STREAM_SIZES[stream], None, seeds)(hidden)
+    return keras.Model([read, *chosen.values()], logits, name=f"{stream}_head")
+
+
+# %%
+def stack_rolls(chosen, roll, sounding, content):
+    """Return the piano rolls (batch, time, 88, channels) of the token's head."""
+    layers = keras.layers
+    last = fixed_table(content[:, : 3 * PITCHES], "last")(chosen["token"])
+    last = layers.Permute((1, 3, 2))(layers.Reshape((-1, 3, PITCHES))(last))
+    second = fixed_table(content[:, :PITCHES], "before")(chosen["second"])
+    one = layers.Reshape((-1, PITCHES, 1))
+    return layers.Concatenate()([last, one(second), 8 * roll, one(sounding)])
+
+
+def weigh_pitches(rolls, hidden, shape, seeds):
+    """Return energies (batch, time, 3 · 88) of a token's notes, bass and top."""
+    filters = shape["filters"]
+    patterns = keras.layers.Conv2D(
+        filters,
+        (1, shape["kernel"]),
+        padding="same",
+        activation="relu",
+        kernel_initializer=keras.initializers.GlorotUniform(next(seeds)),
+        name="intervals",
+    )(rolls)
+    weights = make_dense(filters * 3, None, seeds)(hidden)
+    weights = keras.layers.Reshape((-1, filters, 3))(weights)
+    energies = keras.ops.einsum("btpf,btfo->btop", patterns, weights)
+    return keras.layers.Reshape((-1, 3 * PITCHES))(energies)
+
+
+# %%
+def build_token_head(vocabulary, width, shape, seeds):
+    """Return the head from what was read, rolls and the step to logits of the token."""
+    content, layers = describe_tokens(vocabulary), keras.layers
+    read = keras.Input((None, width), name="read")
+    roll = keras.Input((None, PITCHES, len(shape["roll_decays"])), name="roll")
+    sounding = keras.Input((None, PITCHES), name="sounding")
+    chosen = integer_inputs("token", "second", "step", "position")
+    places = [
+        make_embedding(STREAM_SIZES["step"], 32, seeds)(chosen["step"]),
+        make_embedding(BAR, 16, seeds)(chosen["position"]),
+    ]
+    hidden = hide([read, *places], shape["head"], shape["dropout"], seeds)
+    rolls = stack_rolls(chosen, roll, sounding, content)
+    energies = weigh_pitches(rolls, hidden, shape, seeds)
+    rest = ((0, 0), (0, 0), (0, content.shape[1] - 3 * PITCHES))
+    said = make_dense(content.shape[1], None, seeds)(hidden)
+    said = said + keras.ops.pad(energies, rest)
+    spell = layers.Dense(len(content), use_bias=False, trainable=False, name="spell")
+    free = make_dense(shape["free"], None, seeds)(hidden)
+    free = layers.Dropout(shape["dropout"], seed=next(seeds))(free)
+    logits = spell(said) + make_dense(len(content), None, seeds)(free)
+    spell.set_weights([content.T])
+    logits = logits - rule_out(chosen, vocabulary)
+    inputs = [read, roll, sounding, *chosen.values()]
+    return keras.Model(inputs, logits, name="token_head")
+
+
+# %%
+def rule_out(chosen, vocabulary):
+    """Return what to take off logits (batch, time, tokens) that cannot be at step 0."""
+    impossible = fixed_table(find_impossible(vocabulary), "impossible")
+    together = np.eye(STREAM_SIZES["step"], dtype=np.float32)[:, :1]
+    together = fixed_table(together, "together")(chosen["step"])
+    return 20 * impossible(chosen["token"]) * together
+
+
+# %%
+def build_expressive(vocabulary, shape, seed):
+    """Return the expressive network: what `describe_events` gives and states in.
+
+    Reads the events before with their moods (batch, time, 9), the events themselves
+    (batch, time, 5), what is heard (batch, time, 184) and four states; gives the logits
+    of the streams in `EVENT_ORDER` (batch, time, classes) and the new states.
+    """
+    seeds = itertools.count(1000 * seed)
+    reader = build_reader(vocabulary, shape, seeds)
+    width, names = reader.outputs[0].shape[-1], ("duration", "velocity")
+    step_head = build_step_head(width, shape, seeds)
+    token_head = build_token_head(vocabulary, width, shape, seeds)
+    duration_head, velocity_head = (
+        build_touch_head(vocabulary, width, name, shape, seeds) for name in names
+    )
+    before = keras.Input((None, len(READ) + 2), dtype="int32", name="before")
+    current = keras.Input((None, 5), dtype="int32", name="current")
+    heard = keras.Input((None, PITCHES + MEMORY_CELLS), name="heard")
+    states = state_inputs(shape)
+    was = [before[..., i] for i in range(len(READ) + 2)]
+    token, step, duration, _, position = (current[..., i] for i in range(5))
+    read, roll, *kept = reader([*was[:6], *was[7:], heard[..., PITCHES:], *states])
+    sounding, touched = heard[..., :PITCHES], [read, token, step, position]
+    logits = [step_head(read),
+              token_head([read, roll, sounding, was[0], was[6], step, position]),
+              duration_head([*touched, was[2]]),
+              velocity_head([*touched, was[3], duration])]  # fmt: skip
+    name = "transformer" if "blocks" in shape else "expressive"
+    return keras.Model([before, current, heard, *states], [*logits, *kept], name=name)
+
+
+# %% tags=["active-ipynb"]
+# expressive_network = build_expressive(vocabulary, EXPRESSIVE, SEED)
+# pd.DataFrame(
+#     {
+#         "numbers learnt": {
+#             layer.name: sum(math.prod(w.shape) for w in layer.trainable_weights)
+#             for layer in expressive_network.layers
+#             if layer.trainable_weights
+#         }
+#     }
+# )
+
+# %% [markdown]
+# ### Mood
+#
+# The files carry no labels, so a *mood* is what can be measured. *Energy* adds up how
+# many notes a quarter has and how hard they are struck; *brightness* how much more
+# major than minor the pitches are (their correlation with Krumhansl and Kessler's key
+# profiles) and how high they lie; each measured in standard deviations of the corpus. A
+# stretch of 100 events is low, middle or high by the *terciles* of the corpus. While
+# the network learns, most stretches are given without their mood, so that a request is
+# heard and none is needed.
+
+# %%
+MOOD_EVENTS = 100  # events that are given one mood
+MOOD_SHARE, MOOD_LEFT_OUT = 0.3, 0.25  # stretches told; then each of the two left out
+# fmt: off
+KEY_PROFILES = np.array([
+    [6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88],  # major
+    [6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17],  # minor
+])
+# fmt: on
+
+
+def find_mode(classes):
+    """Return how much better 12 pitch-class counts fit a major than a minor key."""
+    if np.std(classes) == 0:
+        return 0.0
+    turned = [np.roll(profile, key) for profile in KEY_PROFILES for key in range(12)]
+    fits = np.corrcoef([classes, *turned])[0, 1:].reshape(2, 12)
+    return float(fits[0].max() - fits[1].max())
+
+
+def measure_events(events, notes):
+    """Return log notes a quarter, mean velocity, mode and mean pitch of events."""
+    struck = notes[events[:, 0]]
+    each, pitches = struck.sum(axis=1), struck.sum(axis=0)
+    classes = np.bincount((np.arange(PITCHES) + LOWEST_PITCH) % 12, pitches)
+    quarters = max(events[1:, 1].sum() / GRID, 1)
+    velocity = (each * (events[:, 3] + 0.5) * VELOCITY_WIDTH).sum() / each.sum()
+    height = pitches @ (np.arange(PITCHES) + LOWEST_PITCH) / pitches.sum()
+    return np.array(
+        [np.log(each.sum() / quarters), velocity, find_mode(classes), height]
+    )
+
+
+# %%
+class MoodScale(NamedTuple):
+    """What is usual in a corpus: means and spreads of four measures, and terciles."""
+
+    means: np.ndarray  # (4,)
+    spreads: np.ndarray  # (4,)
+    terciles: np.ndarray  # (2, 2): lower and upper bound of energy, brightness
+
+    def score(self, measures):
+        """Return energy and brightness (..., 2) of measures (..., 4)."""
+        usual = (measures - self.means) / self.spreads
+        return np.stack([usual[..., :2].sum(-1), usual[..., 2:].sum(-1)], axis=-1)
+
+    def classify(self, scores):
+        """Return 1, 2 or 3 (low, middle, high) for energy and brightness (..., 2)."""
+        return 1 + (scores[..., None, :] > self.terciles).sum(axis=-2)
+
+
+def find_scale(rows, notes):
+    """Return the mood scale of a corpus: rows of integers (events, 4)."""
+    measures = np.array([
+        measure_events(events[start : start + MOOD_EVENTS], notes)
+        for events in rows
+        for start in range(0, max(1, len(events) - MOOD_EVENTS // 2), MOOD_EVENTS)
+    ])  # fmt: skip
+    spreads = np.maximum(measures.std(axis=0), 1e-6)
+    scale = MoodScale(measures.mean(axis=0), spreads, np.zeros((2, 2)))
+    terciles = np.quantile(scale.score(measures), [1 / 3, 2 / 3], axis=0)
+    return scale._replace(terciles=terciles)
+
+
+# %%
+def label_moods(events, notes, scale):
+    """Return the moods (events, 2) of the stretch that each event stands in."""
+    labels = np.zeros((len(events), 2), dtype=np.int32)
+    for start in range(0, len(events), MOOD_EVENTS):
+        end = min(start + MOOD_EVENTS, len(events))
+        stretch = events[max(0, end - MOOD_EVENTS) : end]
+        scores = scale.score(measure_events(stretch, notes))
+        labels[start:end] = scale.classify(scores)
+    return labels
+
+
+def leave_out_moods(labels, generator):
+    """Return moods (events, 2) with most stretches set to 0, which is any mood."""
+    labels = labels.copy()
+    for start in range(0, len(labels), MOOD_EVENTS):
+        told = generator.random() < MOOD_SHARE
+        kept = generator.random(2) >= MOOD_LEFT_OUT
+        labels[start : start + MOOD_EVENTS] *= (told & kept).astype(np.int32)
+    return labels
+
+
+# %% [markdown]
+# ### How it learns
+#
+# Each epoch plays every piece once, in its own key or one drawn at random. The pieces are
+# joined in a random order and cut into 64 streams; windows of 32 events follow one
+# another in each stream, and the states are handed on, so that the memory reaches back to
+# a piece's beginning. The step size warms up and fades away on a fixed schedule, the final model's
+# longer than that of the folds; nothing is stopped early.
+
+# %%
+SCHEDULE = {
+    "own_key": 0.35,  # how often a piece is played in its own key
+    "streams": 64,  # side by side
+    "window": 32,  # events an update
+    "rate": 0.004,  # of AdamW
+    "warm_up": 20,  # updates
+    "weight_decay": 0.02,
+    "loss_weights": (1.0, 1.0, 0.5, 0.8),  # of the streams in EVENT_ORDER
+}
+
+
+def join_pieces(parts, streams, generator):
+    """Return arrays (streams, events, ...) of joined pieces, from a random place."""
+    joined = [np.concatenate(arrays) for arrays in zip(*parts)]
+    turn, length = generator.integers(len(joined[0])), len(joined[0]) // streams
+    return [
+        np.roll(array, turn, axis=0)[: length * streams].reshape(
+            streams, length, *array.shape[1:]
+        )
+        for array in joined
+    ]
+
+
+def zero_states(network, streams):
+    """Return the states of a network that has heard nothing."""
+    return [tf.zeros((streams, *state.shape[1:])) for state in network.inputs[3:]]
+
+
+# %%
+def stream_losses(outputs, current):
+    """Return the nats (batch, time) of the streams in EVENT_ORDER."""
+    return [
+        tf.nn.sparse_softmax_cross_entropy_with_logits(current[..., column], logits)
+        for column, logits in zip(STREAM_COLUMNS, outputs)
+    ]
+
+
+# %%
+def make_update(network, updates):
+    """Return a function that learns from one window and hands the states on."""
+    warm_up = min(SCHEDULE["warm_up"], updates // 4)
+    rate, weights = SCHEDULE["rate"], SCHEDULE["loss_weights"]
+    schedule = keras.optimizers.schedules.CosineDecay(
+        rate / 20, max(updates - warm_up, 1), alpha=0.01, warmup_target=rate,
+        warmup_steps=warm_up)  # fmt: skip
+    optimizer = keras.optimizers.AdamW(
+        schedule, SCHEDULE["weight_decay"], beta_2=0.99, global_clipnorm=1.0
+    )
+    optimizer.build(network.trainable_variables)
+
+    def update(before, current, heard, *states):
+        inputs = [before, current, tf.cast(heard, tf.float32), *states]
+        with tf.GradientTape() as tape:
+            outputs = network(inputs, training=True)
+            losses = [tf.reduce_mean(nats) for nats in stream_losses(outputs, current)]
+            total = tf.add_n([nats * w for nats, w in zip(losses, weights)])
+        gradients = tape.gradient(total, network.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, network.trainable_variables))
+        return tf.add_n(losses), outputs[4:]
+
+    return tf.function(update, autograph=False)
+
+
+# %%
+class KeyedPieces:
+    """Pieces in twelve keys, described when they are asked for, with their moods."""
+
+    def __init__(self, pieces, vocabulary):
+        self.vocabulary, self.notes = vocabulary, multi_hot(vocabulary)
+        rows = list(map(tabulate, encode_all_keys(pieces, vocabulary)))
+        keys, home = len(SEMITONES), SEMITONES.index(0)
+        self.pieces = [rows[i : i + keys] for i in range(0, len(rows), keys)]
+        self.scale = find_scale([piece[home] for piece in self.pieces], self.notes)
+        self.events, self.described = sum(len(piece[home]) for piece in self.pieces), {}
+
+    def describe(self, number, key):
+        """Return a piece in a key: what is known before, at and around each event."""
+        if (number, key) not in self.described:
+            events = self.pieces[number][key]
+            parts = describe_events(events, self.vocabulary)
+            labels = label_moods(events, self.notes, self.scale)
+            self.described[number, key] = *parts, labels
+        return self.described[number, key]
+
+    def draw(self, generator):
+        """Return all pieces for an epoch: random order, keys, and moods left out."""
+        parts = []
+        for number in generator.permutation(len(self.pieces)):
+            own = generator.random() < SCHEDULE["own_key"]
+            key = SEMITONES.index(0 if own else generator.choice(SEMITONES))
+            before, current, heard, labels = self.describe(int(number), key)
+            moods = leave_out_moods(labels, generator)
+            parts.append((np.concatenate([before, moods], axis=1), current, heard))
+        return parts
+
+
+# %%
+def fit_expressive(network, pieces, check, seed, epochs):
+    """Train the network for so many epochs; return its losses, all streams, by epoch.
+
+    `pieces`: KeyedPieces; `check`: returns the loss to note, that of training if None.
+    """
+    generator, curve = np.random.default_rng(seed), []
+    window = min(SCHEDULE["window"], pieces.events)
+    streams = max(1, min(SCHEDULE["streams"], pieces.events // window))
+    places = 0
+    for epoch in range(epochs):
+        rows = join_pieces(pieces.draw(generator), streams, generator)
+        if not epoch:
+            places = len(range(0, rows[0].shape[1] - window + 1, window))
+            update = make_update(network, epochs * places)
+        states, losses = zero_states(network, streams), []
+        for start in range(0, rows[0].shape[1] - window + 1, window):
+            part = [tf.constant(row[:, start : start + window]) for row in rows]
+            loss, states = update(*part, *states)
+            losses.append(float(loss))
+        curve.append(check() if check else float(np.mean(losses)))
+    return curve
+
+
+# %%
+def train_network(shape, learning, stopping, vocabulary, seed, epochs):
+    """Return a trained network of a shape as a predictor, and its losses by epoch."""
+    network = build_expressive(vocabulary, shape, seed)
+    pieces = KeyedPieces(learning, vocabulary)
+    predictor = ExpressivePredictor(network, vocabulary, pieces.scale)
+    check = partial(total_nats, predictor, stopping, vocabulary) if stopping else None
+    return predictor, fit_expressive(network, pieces, check, seed, epochs)
+
+
+def train_expressive(learning, stopping, vocabulary, seed, epochs):
+    """Return the trained expressive network as a predictor, and its losses by epoch."""
+    return train_network(EXPRESSIVE, learning, stopping, vocabulary, seed, epochs)
+
+
+def train_transformer(learning, stopping, vocabulary, seed, epochs):
+    """Return the transformer in place of the LSTM, trained, and its losses by epoch."""
+    return train_network(TRANSFORMER, learning, stopping, vocabulary, seed, epochs)
+
+
+def total_nats(predictor, pieces, vocabulary):
+    """Return the nats an event of pieces, all streams together."""
+    scores = score_streams(predictor, pieces, vocabulary)
+    return sum(score["nats_per_event"] for score in scores.values())
+
+
+# %% [markdown]
+# ### How it writes
+#
+# To write, the network reads the seed, then takes one event after the other: each head
+# gives its distribution, a class is drawn, the next head is told. All four draws of all
+# pieces side by side are one compiled step; the random numbers come from each piece's own
+# generator. Real pieces are a little more careful than the network's own doubts, so three
+# streams are drawn slightly cooler than temperature 1; `temperature` multiplies that. A
+# requested mood is *guided*: logits move from those without a mood through those with it,
+# and beyond.
+
+# %%
+STREAM_TEMPERATURES = (0.96, 0.94, 0.97, 1.0)  # in EVENT_ORDER, at temperature 1
+GUIDANCE = 3.0  # how far beyond; 1 is no guidance
+LONGEST_JUDGED = 256  # events judged at a time
+STREAM_COLUMNS = (1, 0, 2, 3)  # of EVENT_ORDER, where tokens stand before steps
+
+
+def cut_tail(shares, top_p, top_k):
+    """Return distributions (streams, classes) without their tails."""
+    if 0 < top_k < shares.shape[-1]:
+        least = tf.math.top_k(shares, top_k).values[:, -1:]
+        shares = tf.where(shares < least, 0.0, shares)
+    if top_p < 1:
+        ordered = tf.sort(shares, direction="DESCENDING")
+        total = tf.reduce_sum(ordered, axis=1, keepdims=True)
+        before = tf.cumsum(ordered, axis=1, exclusive=True) / total
+        least = tf.reduce_min(tf.where(before < top_p, ordered, 2.0), 1, keepdims=True)
+        shares = tf.where(shares < least, 0.0, shares)
+    return shares
+
+
+def draw_classes(logits, uniforms, temperature, top_p, top_k):
+    """Return a class for each row of logits (streams, classes) and number below 1."""
+    shares = cut_tail(tf.nn.softmax(logits / temperature), top_p, top_k)
+    cumulative = tf.cumsum(tf.cast(shares, tf.float64), axis=1)
+    wanted = tf.minimum(uniforms, 1 - 1e-9)[:, None] * cumulative[:, -1:]
+    return tf.reduce_sum(tf.cast(cumulative <= wanted, tf.int32), axis=1)
+
+
+# %%
+class Stage(NamedTuple):
+    """Where streams stand: the last event as in `READ`, keys, onsets and states."""
+
+    was: object  # (streams, 7)
+    left: object  # (streams, 88): cells that each key sounds on
+    onsets: object  # (streams, 96)
+    states: tuple
+
+
+def move_on(stage, event, states, notes, tops):
+    """Return the stage behind a new event: token, step, duration, velocity (streams,).
+
+    `notes` and `tops`: the multi-hot pitches and the highest pitch of each token.
+    """
+    (token, step, duration, velocity), was = event, stage.was
+    position = (was[:, 4] + step) % BAR
+    interval = tf.gather(tops, token) - tf.gather(tops, was[:, 0])
+    interval = tf.clip_by_value(interval, -WIDEST, WIDEST) + WIDEST
+    columns = (token, step, duration, velocity, position, interval, was[:, 0])
+    cells = tf.gather(tf.constant(DURATIONS, tf.float32), duration)[:, None]
+    left = stage.left - tf.cast(step, tf.float32)[:, None]
+    left = tf.where(tf.gather(notes, token) > 0, cells, left)
+    ahead = tf.range(MEMORY_CELLS)[None] - step[:, None]
+    onsets = tf.gather(stage.onsets, tf.maximum(ahead, 0), batch_dims=1)
+    onsets *= tf.cast(ahead >= 0, tf.float32)
+    first = tf.one_hot(tf.zeros_like(step), MEMORY_CELLS)
+    return Stage(tf.stack(columns, 1), left, tf.maximum(onsets, first), tuple(states))
+
+
+# %%
+def describe_seeds(seeds, moods, vocabulary):
+    """Return what the reader hears in seeds, EVENT windows, equally long; keys; onsets.
+
+    Each row ends with what it hears when it comes to the event behind the seed.
+    """
+    notes, parts, left = multi_hot(vocabulary), [], []
+    for seed in seeds:
+        events = tabulate(seed)
+        parts.append(describe_events(np.concatenate([events, events[-1:]]), vocabulary))
+        left.append(hold_keys(events, notes)[-1])
+    before, _, heard = (np.stack(arrays) for arrays in zip(*parts))
+    told = np.repeat(np.asarray(moods, np.int32)[:, None], before.shape[1], axis=1)
+    onsets = heard[..., PITCHES:].astype(np.float32)
+    return np.concatenate([before, told], 2), np.array(left, np.float32), onsets
+
+
+def read_seeds(listen, states, seeds, moods, vocabulary):
+    """Return the stage of streams that have read seeds: EVENT windows, equally long.
+
+    `listen`: see `compile_listening`; `moods`: (streams, 2) integers.
+    """
+    before, left, onsets = describe_seeds(seeds, moods, vocabulary)
+    for start in range(0, before.shape[1] - 1, LONGEST_JUDGED):
+        part = slice(start, min(start + LONGEST_JUDGED, before.shape[1] - 1))
+        states = listen(before[:, part], onsets[:, part], states)
+    was = tf.constant(before[:, -1, : len(READ)])
+    return Stage(was, tf.constant(left), tf.constant(onsets[:, -1]), tuple(states))
+
+
+# %%
+class EventDraws:
+    """How the expressive network's logits become classes, with guidance if asked."""
+
+    def __init__(self, network, vocabulary, top_p, top_k, guided):
+        names = ("reader", *(f"{stream}_head" for stream in EVENT_ORDER))
+        self.parts = [network.get_layer(name) for name in names]
+        self.notes = tf.constant(multi_hot(vocabulary))
+        tops = [chord[-1] for chord in vocabulary.chords]
+        self.tops = tf.constant(tops, tf.int32)
+        self.cut, self.guided = (top_p, top_k), guided
+
+    def pick(self, logits, uniforms, temperature):
+        """Return classes drawn from logits (streams, 1, classes).
+
+        With guidance the second half of the streams has not heard the mood.
+        """
+        logits = logits[:, 0]
+        if self.guided:
+            asked, free = tf.split(logits, 2)
+            logits = free + GUIDANCE * (asked - free)
+        drawn = draw_classes(logits, uniforms, temperature, *self.cut)
+        return tf.tile(drawn, [2]) if self.guided else drawn
+
+
+# %%
+class EventWriter(EventDraws):
+    """The expressive network's heads, one event of every stream at a time."""
+
+    def take(self, stage, moods, uniforms, banned, temperatures):
+        """Return the stage behind one new event of every stream.
+
+        `uniforms`: (pieces, 4) numbers below 1; `banned`: tokens (streams, any) that
+        may not come, −1 for none.
+        """
+        reader, step_head, token_head, duration_head, velocity_head = self.parts
+        was = tf.unstack(stage.was[:, :, None], axis=1)
+        moods = tf.unstack(moods[:, :, None], axis=1)
+        onsets = stage.onsets[:, None]
+        read, roll, *states = reader([*was[:6], *moods, onsets, *stage.states])
+        draws = list(zip(tf.unstack(uniforms, axis=1), tf.unstack(temperatures)))
+        step = self.pick(step_head(read), *draws[0])
+        position = (stage.was[:, 4] + step)[:, None] % BAR
+        sounding = stage.left - tf.cast(step, tf.float32)[:, None] > 0
+        sounding = tf.cast(sounding, tf.float32)[:, None]
+        places = [was[0], was[6], step[:, None], position]
+        logits = token_head([read, roll, sounding, *places])
+        shut = tf.reduce_max(tf.one_hot(banned, logits.shape[-1]), axis=1)
+        token = self.pick(logits - 1e9 * shut[:, None], *draws[1])
+        known = [read, token[:, None], step[:, None], position]
+        duration = self.pick(duration_head([*known, was[2]]), *draws[2])
+        known = [*known, was[3], duration[:, None]]
+        velocity = self.pick(velocity_head(known), *draws[3])
+        chosen = (token, step, duration, velocity)
+        return move_on(stage, chosen, states, self.notes, self.tops)
+
+
+# %%
+def write_events(step, stage, history, length, generators):
+    """Return events (streams, length, 4), and how often each stream left a loop.
+
+    `step`: from a stage, random numbers (streams, 4) and banned tokens (streams,
+    `LONGEST_LOOP`; −1 bans none) to the next stage; `history`: tokens before.
+    """
+    streams, rows, left = len(history), [], np.zeros(len(history), dtype=int)
+    drawn = np.stack([each.random((length, 4)) for each in generators], axis=1)
+    for uniforms in drawn:
+        banned = np.full((streams, LONGEST_LOOP), -1)
+        for turn in range(LONGEST_LOOP + 1):
+            after = step(stage, uniforms, banned)
+            event = after.was.numpy()[:streams, :4]
+            looping = np.flatnonzero(closes_loop(history, event[:, 0]))
+            if not len(looping) or turn == LONGEST_LOOP:
+                break
+            banned[looping, turn] = event[looping, 0]
+            for number in looping:
+                uniforms[number] = generators[number].random(4)
+            left[looping] += 1
+        stage = after
+        rows.append(event)
+        history = np.column_stack([history, event[:, 0]])[:, -LONGEST_HISTORY:]
+    return np.stack(rows, axis=1), left
+
+
+# %% [markdown]
+# ### The expressive model at work
+#
+# It answers to the same two calls as the tables and the published network: `score` judges
+# the events of a piece, in all four streams; `write` goes on from seeds.
+
+# %%
+class ExpressiveJudge:
+    """The expressive network asked how likely the events of a known piece were."""
+
+    def __init__(self, network, vocabulary, scale):
+        self.network, self.vocabulary, self.scale = network, vocabulary, scale
+        self.judge = tf.function(self.judge_window, autograph=False)
+
+    def judge_window(self, before, current, heard, states):
+        """Return nats and hits (4, events) of one window of a piece, and new states."""
+        heard = tf.cast(heard, tf.float32)
+        outputs = self.network([before, current, heard, *states], training=False)
+        nats = tf.stack([row[0] for row in stream_losses(outputs, current)])
+        best = tf.stack([tf.argmax(row[0], 1, tf.int32) for row in outputs[:4]])
+        hits = best == tf.gather(tf.transpose(current[0]), STREAM_COLUMNS)
+        return nats, hits, outputs[4:]
+
+    def score(self, sequence):
+        """Return, by stream, the nats and the hits of each event but the first."""
+        events, states, rows = tabulate(sequence), zero_states(self.network, 1), []
+        before, *others = describe_events(events, self.vocabulary)
+        before = np.pad(before, ((0, 0), (0, 2)))  # of no mood
+        room = ((0, -len(events) % LONGEST_JUDGED), (0, 0))
+        arrays = [np.pad(row, room)[None] for row in (before, *others)]
+        for start in range(0, arrays[0].shape[1], LONGEST_JUDGED):
+            part = slice(start, start + LONGEST_JUDGED)
+            part = [tf.constant(array[:, part]) for array in arrays]
+            *row, states = self.judge(*part, states)
+            rows.append([array.numpy() for array in row])
+        both = [np.concatenate(part, 1)[:, 1 : len(events)] for part in zip(*rows)]
+        return dict(zip(EVENT_ORDER, zip(*both)))
+
+
+# %%
+class ExpressiveWriter(ExpressiveJudge):
+    """The expressive network's compiled functions for writing, made when asked for."""
+
+    def __init__(self, network, vocabulary, scale):
+        super().__init__(network, vocabulary, scale)
+        self.writers, self.listen = {}, compile_listening(network)
+
+    def compile_writer(self, *key):
+        """Return the compiled `EventWriter.take` for top_p, top_k and guidance."""
+        if key not in self.writers:
+            writer = EventWriter(self.network, self.vocabulary, *key)
+            self.writers[key] = tf.function(writer.take, autograph=False)
+        return self.writers[key]
+
+    def describe(self):
+        """Return what a bundle must know beside the weights, as plain data."""
+        return {"mood_scale": [part.tolist() for part in self.scale]}
+
+
+# %%
+def compile_listening(network):
+    """Return a compiled function that reads windows of events of any length.
+
+    From events before (streams, time, 9), past onsets and states to new states.
+    """
+    reader = network.get_layer("reader")
+
+    def listen(before, onsets, states):
+        was = tf.unstack(before, axis=2)
+        return reader([*was[:6], *was[7:], onsets, *states], training=False)[2:]
+
+    signature = [
+        tf.TensorSpec((None, None, len(READ) + 2), tf.int32),
+        tf.TensorSpec((None, None, MEMORY_CELLS), tf.float32),
+        [tf.TensorSpec(state.shape) for state in network.inputs[3:]],
+    ]
+    return tf.function(listen, signature, autograph=False)
+
+
+# %%
+class ExpressivePredictor(ExpressiveWriter):
+    """The expressive network at work: it judges known events, or writes new ones."""
+
+    def write(self, seeds, length, sampling, generators, rhythm, moods=None):
+        """Return new events (streams, length), and how often each left a loop.
+
+        `seeds`: EVENT windows; `moods`: (streams, 2), 0 for any; `rhythm`: not needed.
+        """
+        guided = moods is not None and bool(np.any(moods))
+        moods = np.asarray(moods if guided else np.zeros((len(seeds), 2)), np.int32)
+        if guided:  # each stream once more, without its mood
+            moods = np.concatenate([moods, np.zeros_like(moods)])
+        writer = self.compile_writer(*sampling[1:], guided)
+        step = make_step(writer, moods, sampling[0], guided)
+        told = [*seeds] * (1 + guided)
+        states = zero_states(self.network, len(told))
+        stage = read_seeds(self.listen, states, told, moods, self.vocabulary)
+        history = np.array([seed["token"] for seed in seeds])
+        rows, left = write_events(step, stage, history, length, generators)
+        return [make_events(row) for row in rows], left
+
+
+# %%
+def make_step(writer, moods, temperature, guided):
+    """Return the step of `write_events` for a compiled writer, moods and settings."""
+    temperatures = np.multiply(STREAM_TEMPERATURES, float(temperature))
+    temperatures = tf.constant(temperatures, tf.float32)
+    moods, compiled = tf.constant(moods, tf.int32), []
+
+    def step(stage, uniforms, banned):
+        banned = tf.constant(np.tile(banned, (1 + guided, 1)), tf.int32)
+        inputs = (stage, moods, tf.constant(uniforms), banned, temperatures)
+        if not compiled:  # looked up once, not at each event
+            compiled.append(writer.get_concrete_function(*inputs))
+        return compiled[0](*inputs)
+
+    return step
+
+
+# %%
+def make_events(rows):
+    """Return integers (events, 4) as an array of EVENT."""
+    events = np.zeros(len(rows), dtype=EVENT)
+    for column, stream in enumerate(("token", "step", "duration", "velocity")):
+        events[stream] = rows[:, column]
+    return events
+
+# %% [markdown]
+# ### Is it new?
+#
+# A model may copy. The *longest run* of a piece is the longest row of events that also
+# stands in a training piece, in whatever key. Every generated piece carries its longest
+# run, with the training piece and the bar; `LONGEST_COPY` sets a limit. Where a piece
+# goes beyond it, it is taken back to just before and drawn anew from there.
+
+# %%
+def list_sonorities(piece):
+    """Return the pitches that start together, low to high, for each event."""
+    return [tuple(group) for _, group in list_groups(piece)]
+
+
+def relative_events(piece):
+    """Return each event with the one before it, the same in every key."""
+    sonorities = list_sonorities(piece)
+    shapes = [tuple(pitch - chord[0] for pitch in chord) for chord in sonorities]
+    moves = [b[0] - a[0] for a, b in zip(sonorities, sonorities[1:])]
+    return list(zip(moves, shapes, shapes[1:]))
+
+
+# %%
+class Sources:
+    """Training pieces laid end to end, to find what was copied from them."""
+
+    def __init__(self, pieces):
+        self.pieces, places, size = list(pieces), {}, 0
+        lengths = [len(group_notes(piece)[0]) for piece in pieces]
+        self.ends = np.cumsum(lengths, dtype=np.int64)
+        for piece, length in zip(pieces, lengths):
+            for place, event in enumerate(relative_events(piece), size):
+                places.setdefault(event, []).append(place)
+            size += length
+        self.places = {event: np.array(rows) for event, rows in places.items()}
+        self.runs = np.zeros(size + 1, dtype=np.int32)
+
+    def locate(self, run, place):
+        """Return the shared run of so many relative events that ends at a place."""
+        if not run:
+            return SharedRun()
+        number = int(np.searchsorted(self.ends, place, "right"))
+        source, first = self.pieces[number], self.ends[number - 1] if number else 0
+        cell = group_notes(source)[0][place - first - run + 1]
+        beats, unit = source.metre
+        return SharedRun(
+            run + 1, source.name, 1 + int(cell // (GRID * beats * 4 / unit))
+        )
+
+
+# %%
+def trace_runs(piece, sources):
+    """Return (relative events, place) of the longest run up to each relative event."""
+    nothing, rows = np.zeros(0, dtype=np.int64), []
+    before, runs = nothing, sources.runs  # runs[i]: that which ends at place i - 1
+    for event in relative_events(piece):
+        places = sources.places.get(event, nothing)
+        longer = runs[places] + 1
+        runs[before] = 0
+        before = places + 1
+        runs[before] = longer
+        best = int(longer.argmax()) if len(places) else 0
+        rows.append((int(longer[best]), int(places[best])) if len(places) else (0, -1))
+    runs[before] = 0
+    return rows
+
+
+def find_shared_run(piece, sources):
+    """Return the longest run of events that a piece shares with its sources."""
+    runs = trace_runs(piece, sources)
+    return sources.locate(*max(runs, key=lambda row: row[0], default=(0, -1)))
+
+
+# %%
+def cut_before_copy(events, vocabulary, sources, limit):
+    """Return how many events stand before the first run beyond a limit ends.
+
+    None if there is no such run; `events`: an array of EVENT.
+    """
+    piece = Piece("", decode(events, vocabulary), 120.0)
+    cells, runs = group_notes(piece)[0], trace_runs(piece, sources)
+    for cell, (run, _) in zip(cells[1:], runs):
+        if run >= limit:
+            times = np.cumsum(events["step"], dtype=np.int64)
+            return int(np.searchsorted(times, cell))
+    return None
+
+
+# %%
+def keep_to_limit(events, seed, limit, write, model):
+    """Return events without runs beyond a limit, drawn anew where they had some.
+
+    `write`: takes seeds and a length, gives the rows that go on from them.
+    """
+    for attempt in range(COPY_ATTEMPTS):
+        kept = cut_before_copy(events, model.vocabulary, model.sources, limit)
+        if kept is None:
+            return events
+        kept = max(0, kept - attempt % 10)
+        before = np.concatenate([seed, events[:kept]])
+        rows, _ = write([before], len(events) - kept)
+        events = np.concatenate([events[:kept], rows[0]])
+    raise NotebookError(
+        f"Nothing was generated: {model.name} went beyond longest_copy={limit} "
+        f"{COPY_ATTEMPTS} times; allow a longer run, or another seed."
+    )
+
+
+COPY_ATTEMPTS = 100  # times that a piece is drawn anew
+
+
+# %%
+def generate_pieces(model, seeds, length, *, sampling=None, generator, tempo=None,
+                    moods=None, joined=False, longest_copy=None):  # fmt: skip
     """Return one new piece of `length` events for each seed, an array of EVENT.
 
-    `sampling`: temperature, top_p and top_k; the settings if None. `tempo`: bpm.
+    `sampling`: temperature, top_p, top_k; `tempo`: bpm; `moods`: energy and brightness
+    (streams, 2), 1 to 3, 0 for any; `joined`: begin with the seed; `longest_copy`: see
+    section 2, whose settings hold where None is given.
     """
     sampling = sampling or (TEMPERATURE, TOP_P, TOP_K)
+    limit = LONGEST_COPY if longest_copy is None else longest_copy
     generators = generator.spawn(len(seeds))
-    tokens = [seed["token"] for seed in seeds]
-    drawn, resampled = draw_tokens(
-        model.predictor, tokens, length, sampling, generators
-    )
+    moods = np.zeros((len(seeds), 2), np.int32) if moods is None else np.array(moods)
+    write = partial(model.predictor.write, sampling=sampling, rhythm=model.rhythm)
+    rows, loops = write(seeds, length, generators=generators, moods=moods)
     pieces = []
-    for number, (row, loops) in enumerate(zip(drawn, resampled)):
-        events = borrow_rhythm(row, model.rhythm, generators[number])
-        notes = decode(events, model.vocabulary)
-        remarks = f"loops left by drawing again: {loops}" if loops else ""
-        pieces.append(
-            Piece(
-                f"{model.name} {number + 1}",
-                notes,
-                tempo or model.tempo,
-                remarks=remarks,
-            )
-        )
+    for i, (seed, events) in enumerate(zip(seeds, rows)):
+        if limit:
+            own = slice(i, i + 1)
+            again = partial(write, generators=generators[own], moods=moods[own])
+            events = keep_to_limit(events, seed, limit, again, model)
+        remarks = f"loops left by drawing again: {loops[i]}" if loops[i] else ""
+        piece = make_generated(model, seed, events, joined)
+        pieces.append(replace(piece, name=f"{model.name} {i + 1}", remarks=remarks,
+                              tempo=tempo or model.tempo))  # fmt: skip
     return pieces
+
+
+# %%
+def make_generated(model, seed, events, joined):
+    """Return events behind a seed as a piece, placed in the bar where the seed ends."""
+    events = np.concatenate([seed, events])
+    place = bar_places(events)[len(seed)]
+    if not joined:
+        events = events[len(seed) :]
+        events["step"][0] = place
+    piece = Piece(model.name, decode(events, model.vocabulary), model.tempo)
+    return replace(piece, shared=find_shared_run(piece, model.sources))
 
 
 # %% [markdown]
@@ -2088,9 +3481,9 @@ def cut_excerpts(pieces, vocabulary, length, generator):
     for piece in pieces:
         events = encode(piece, vocabulary)
         start = generator.integers(max(len(events) - length, 0) + 1)
-        place = np.cumsum(events["step"], dtype=np.int64)[start] % (4 * GRID)
+        place = bar_places(events)[start]
         events = events[start : start + length].copy()
-        events["step"][0] = place  # in its bar, so that beats stay beats
+        events["step"][0] = place  # so that beats stay beats
         excerpts.append(Piece(piece.name, decode(events, vocabulary), piece.tempo))
     return excerpts
 
@@ -2115,7 +3508,13 @@ TRAINERS = {
     "unigram": train_unigram,
     "ngram": train_ngram,
     "published": train_published,
+    "expressive": train_expressive,
+    "transformer": train_transformer,
 }
+FIXED_SCHEDULE = (
+    "expressive",
+    "transformer",
+)  # trained for as many epochs as asked, never fewer
 BASELINES = ("uniform", "unigram", "ngram")
 
 
@@ -2129,29 +3528,36 @@ class Model:
     rhythm: np.ndarray  # EVENT rows of the learning pieces
     tempo: float  # quarter notes a minute, of what it generates
     settings: dict
+    sources: Sources = Sources([])  # the learning pieces
 
 
+# %%
 def train_fold(name, trainer, learning, stopping, seed, epochs):
     """Return a model trained on some pieces by a trainer, and its losses by epoch."""
     vocabulary = build_vocabulary(learning, VOCABULARY_SIZE)
     predictor, curve = trainer(learning, stopping, vocabulary, seed, epochs)
     rhythm = np.concatenate([encode(piece, vocabulary) for piece in learning])
     tempo = float(np.median([piece.tempo for piece in learning]))
-    best = epochs if not stopping else int(np.argmin(curve)) + 1 if curve else 0
+    chosen = stopping and name not in FIXED_SCHEDULE  # else all epochs were used
+    best = epochs if not chosen else int(np.argmin(curve)) + 1 if curve else 0
     settings = {"seed": seed, "epochs": best, "sequence_length": SEQUENCE_LENGTH}
-    return Model(name, predictor, vocabulary, rhythm, tempo, settings), curve
+    settings.update(predictor.describe())
+    sources = Sources(learning)
+    return Model(name, predictor, vocabulary, rhythm, tempo, settings, sources), curve
 
 
 # %%
 def run_fold(name, trainer, learning, stopping, held_out, seed):
     """Return a fold's row for the table of the cross-validation, and its losses."""
     started = time.perf_counter()
-    model, curve = train_fold(name, trainer, learning, stopping, seed, EPOCHS)
+    epochs = EXPRESSIVE_FOLD_EPOCHS if name in FIXED_SCHEDULE else EPOCHS
+    model, curve = train_fold(name, trainer, learning, stopping, seed, epochs)
     seconds = time.perf_counter() - started
+    streams = score_streams(model.predictor, held_out, model.vocabulary)
     row = {
         "epochs": model.settings["epochs"],
         "seconds": round(seconds, 1),
-        **score_pieces(model.predictor, held_out, model.vocabulary),
+        **streams["token"],
     }
     generator = np.random.default_rng(seed)
     real = cut_excerpts(held_out, model.vocabulary, GENERATED_EVENTS, generator)
@@ -2163,7 +3569,8 @@ def run_fold(name, trainer, learning, stopping, held_out, seed):
         {metric: compare(metric, real, generated) for metric in HEADLINE_METRICS}
     )
     keras.utils.clear_session()  # the process goes on with another fold
-    return {"row": row, "curve": [float(loss) for loss in curve]}
+    curve = [float(loss) for loss in curve]
+    return {"row": row, "curve": curve, "streams": streams}
 
 
 # %%
@@ -2179,24 +3586,31 @@ def list_fold_jobs(names, pieces, folds, seed):
 
 
 def cross_validate(names, pieces, folds, seed, cache_folder):
-    """Return a table with a row a model and fold, and the losses by (model, fold)."""
+    """Return a table with a row a model and fold, and the losses by (model, fold).
+
+    A third table has a row for each stream of events as well.
+    """
     jobs = list_fold_jobs(names, pieces, folds, seed)
     results = run_cached(run_fold, jobs, cache_folder, "folds")
-    rows, curves = [], {}
+    rows, curves, streams = [], {}, []
     for (name, *_, held_out, fold_seed), result in zip(jobs, results):
         fold = fold_seed - seed + 1
         files = "; ".join(piece.name for piece in held_out)
         row = {"model": name, "fold": fold, "pieces_held_out": files}
         rows.append({**row, **result["row"]})
         curves[name, fold] = result["curve"]
-    return pd.DataFrame(rows), curves
+        for stream, scores in result["streams"].items():
+            place = {"model": name, "fold": fold, "stream": stream}
+            streams.append({**place, **scores})
+    return pd.DataFrame(rows), curves, pd.DataFrame(streams)
 
 
 # %% tags=["active-ipynb"]
-# fold_table, fold_curves = cross_validate(
+# fold_table, fold_curves, stream_table = cross_validate(
 #     (*BASELINES, *MODELS), training_pieces, folds, SEED, CACHE_FOLDER
 # )
 # save_table(fold_table.assign(run=RUN_KIND), "cross_validation")
+# save_table(stream_table.assign(run=RUN_KIND), "streams")
 # shown = [
 #     "fold",
 #     "pieces_held_out",
@@ -2206,7 +3620,12 @@ def cross_validate(names, pieces, folds, seed, cache_folder):
 #     "accuracy",
 #     *HEADLINE_METRICS,
 # ]
-# fold_table.loc[fold_table["model"] == MODELS[0], shown].round(3)
+# fold_table.loc[fold_table["model"].isin(MODELS), ["model", *shown]].round(3)
+
+# %% [markdown]
+# `nats_per_event` and `accuracy` are those of the token, which all models predict. The
+# expressive network is told the event's step first, and each fold trains it by a shorter
+# schedule than the final model's.
 
 # %%
 def plot_curves(curves, name, ax):
@@ -2228,8 +3647,9 @@ def plot_curves(curves, name, ax):
 
 
 # %% tags=["active-ipynb"]
-# figure, ax = plt.subplots(figsize=WIDE)
-# plot_curves(fold_curves, MODELS[0], ax)
+# figure, axes = plt.subplots(1, len(MODELS), figsize=WIDE, squeeze=False)
+# for name, ax in zip(MODELS, axes.flat):
+#     plot_curves(fold_curves, name, ax)
 # save_figure(figure, "learning_curves")
 
 # %%
@@ -2247,14 +3667,28 @@ def summarise_folds(table):
 
 # %% tags=["active-ipynb"]
 # gain = fold_means.loc["unigram", "nats_per_event"] - fold_means["nats_per_event"]
+# gains = [f"{name} **{gain[name]:+.2f}**" for name in (*MODELS, "ngram")]
 # display(
 #     Markdown(
-#         f"Against the unigram, the published network gains "
-#         f"**{gain['published']:.2f}** nats an event and the n-gram "
-#         f"**{gain['ngram']:.2f}** (means of {FOLDS} folds; below zero is worse). "
-#         f"The network's accuracy is {fold_means.loc['published', 'accuracy']:.1%}."
+#         f"Gains against the unigram, in nats an event: {', '.join(gains)} (means of "
+#         f"{FOLDS} folds; below zero is worse)."
 #     )
 # )
+
+# %% [markdown]
+# A note is more than its token. The next table gives each stream its own column, in
+# nats a note, so that they can be added up; the tables of sections 6 predict each
+# stream from its own past.
+
+# %%
+def summarise_streams(table):
+    """Return each model's mean nats a note by stream, and their sum if it has all."""
+    means = table.pivot_table("nats_per_note", "model", "stream", sort=False)
+    return means.assign(sum=means.sum(axis=1, min_count=1 + len(STREAM_SIZES)))
+
+
+# %% tags=["active-ipynb"]
+# summarise_streams(stream_table).round(3)
 
 # %% [markdown]
 # The published recipe reads a token as one number. Token 300 is not "more" than token
@@ -2274,15 +3708,19 @@ def summarise_folds(table):
 
 # %%
 def save_model(model, folder):
-    """Keep a published model as a bundle of files; its manifest is written last."""
+    """Keep a network's model as a bundle of files; its manifest is written last."""
     folder = Path(folder)
     buffer = folder / ".weights.keras"
     folder.mkdir(parents=True, exist_ok=True)
     model.predictor.network.save(buffer)
+    learnt = [
+        [piece.name, piece.metre, encode(piece, model.vocabulary).tolist()]
+        for piece in model.sources.pieces
+    ]
     parts = {
         "weights.keras": buffer.read_bytes(),
         "vocabulary.json": json.dumps(model.vocabulary.chords).encode(),
-        "rhythm.json": json.dumps(model.rhythm.tolist()).encode(),
+        "sources.json": json.dumps(learnt).encode(),
     }
     buffer.unlink()
     for name, data in parts.items():
@@ -2299,7 +3737,7 @@ def save_model(model, folder):
 
 
 # %%
-BUNDLE_PARTS = ("rhythm.json", "vocabulary.json", "weights.keras")
+BUNDLE_PARTS = ("sources.json", "vocabulary.json", "weights.keras")
 
 
 def refuse_model(folder, reason):
@@ -2336,6 +3774,28 @@ def load_network(path):
         raise refuse_model(path.parent, words) from None
 
 
+def restore_predictor(network, vocabulary, settings):
+    """Return how many tokens a loaded network knows, and the network at work."""
+    if network.name in FIXED_SCHEDULE:
+        size = network.output_shape[EVENT_ORDER.index("token")][-1]
+        scale = MoodScale(*map(np.array, settings["mood_scale"]))
+        return size, ExpressivePredictor(network, vocabulary, scale)
+    size, length = network.output_shape[-1], int(settings["sequence_length"])
+    return size, PublishedPredictor(network, size, length)
+
+
+# %%
+def read_sources(data, vocabulary, tempo):
+    """Return what lends rhythm, and the sources, of the bytes in a bundle."""
+    pieces, parts = [], []
+    for name, metre, rows in json.loads(data):
+        parts.append(np.array([tuple(row) for row in rows], dtype=EVENT))
+        notes = decode(parts[-1], vocabulary)
+        pieces.append(Piece(str(name), notes, tempo, tuple(metre)))
+    return np.concatenate(parts), Sources(pieces)
+
+
+# %%
 def load_model(folder):
     """Return the model in a folder; raise NotebookError where its parts do not fit."""
     folder = Path(folder)
@@ -2343,17 +3803,15 @@ def load_model(folder):
     try:
         name, tempo, settings = (manifest[key] for key in ("name", "tempo", "settings"))
         vocabulary = Vocabulary(json.loads(parts["vocabulary.json"]))
-        rows = [tuple(row) for row in json.loads(parts["rhythm.json"])]
-        rhythm, length = np.array(rows, dtype=EVENT), int(settings["sequence_length"])
+        rhythm, sources = read_sources(parts["sources.json"], vocabulary, tempo)
+        network = load_network(folder / "weights.keras")
+        size, predictor = restore_predictor(network, vocabulary, settings)
     except (ValueError, KeyError, TypeError) as error:
         raise refuse_model(folder, f"a part is damaged ({error!r:.80})") from None
-    network = load_network(folder / "weights.keras")
-    size = network.output_shape[-1]
     if size != len(vocabulary):
         words = f"weights.keras knows {size} tokens, vocabulary.json {len(vocabulary)}"
         raise refuse_model(folder, words)
-    predictor = PublishedPredictor(network, size, length)
-    return Model(name, predictor, vocabulary, rhythm, tempo, settings)
+    return Model(name, predictor, vocabulary, rhythm, tempo, settings, sources)
 
 
 # %%
@@ -2380,6 +3838,7 @@ def final_model(name, pieces, epochs, seed, folder):
 # for name in (*BASELINES[1:], *MODELS):
 #     rows = fold_table[fold_table["model"] == name]
 #     epochs = max(1, round(rows["epochs"].mean()))
+#     epochs = EXPRESSIVE_EPOCHS if name in FIXED_SCHEDULE else epochs
 #     models[name] = final_model(
 #         name, training_pieces, epochs, SEED, Path(OUTPUT_FOLDER) / "models" / name
 #     )
@@ -2420,35 +3879,100 @@ def check_seed(seed):
         raise NotebookError(f"generator must be NumPy's or a seed, not {seed!r}.")
 
 
+def check_limit(limit):
+    """Raise NotebookError unless a value can limit the length of shared runs."""
+    if limit is not None and not (isinstance(limit, Integral) and limit >= 0):
+        raise NotebookError(
+            f"longest_copy must be 0 (any) or a positive whole number, not {limit!r}."
+        )
+
+
 LONGEST_PIECE = 100_000  # events
 
 
+# %% [markdown]
+# A mood is asked of the expressive model by name. It writes a few takes side by side, and
+# the one whose measured mood comes nearest is returned.
+
 # %%
+MOOD_TAKES = 4  # pieces written for a requested mood, of which one is kept
+
+
+def read_mood(energy, brightness):
+    """Return energy and brightness as 1, 2 or 3 (low, middle, high), 0 for any."""
+    for what, asked in (("energy", energy), ("brightness", brightness)):
+        if asked is not None and asked not in MOODS:
+            raise NotebookError(
+                f"Nothing was generated: {what} must be one of {', '.join(MOODS)} "
+                f"(or None for any), not {asked!r}."
+            )
+    return [1 + MOODS.index(mood) if mood else 0 for mood in (energy, brightness)]
+
+
+def measure_mood(model, piece):
+    """Return the measured energy and brightness of a piece, in a model's scale."""
+    events = tabulate(encode(piece, model.vocabulary))
+    measures = measure_events(events, multi_hot(model.vocabulary))
+    return model.predictor.scale.score(measures)
+
+
+# %%
+def nearest_mood(model, pieces, mood):
+    """Return the piece whose measured mood is nearest to the one asked (0: any)."""
+    low, high = model.predictor.scale.terciles
+    aims = np.stack([low - 1, (low + high) / 2, high + 1])
+    misses = []
+    for piece in pieces:
+        scores, miss = measure_mood(model, piece), 0.0
+        for column, asked in enumerate(mood):
+            away = scores[column] - aims[asked - 1, column]
+            beyond = (0, max(away, 0), abs(away), max(-away, 0))
+            miss += beyond[asked]
+        misses.append(miss)
+    return replace(pieces[int(np.argmin(misses))], name=f"{model.name} 1")
+
+
+# %%
+def check_tempo(tempo):
+    """Raise NotebookError unless a tempo in quarter notes a minute can be played."""
+    if not (isinstance(tempo, Real) and 4 <= tempo <= 1000):
+        raise NotebookError(f"The tempo must be from 4 to 1000 bpm, not {tempo!r}.")
+
+
 def choose_sampling(temperature, top_p, top_k):
     """Return temperature, top_p and top_k, section 2's where they are None."""
     given = zip((temperature, top_p, top_k), (TEMPERATURE, TOP_P, TOP_K))
     return tuple(default if value is None else value for value, default in given)
 
 
+# %%
 def generate_music(model, seed, length=100, *, temperature=None, top_p=None, top_k=None,
-                   generator=None, tempo=None):  # fmt: skip
+                   energy=None, brightness=None, longest_copy=None, generator=None,
+                   tempo=None, joined=False):  # fmt: skip
     """Return a new piece of `length` events that goes on from a seed.
 
-    `seed`: an array of EVENT; `generator`: NumPy's, a seed for one, or
-    None to draw one from Python's `random`; `tempo`:
-    quarter notes a minute, the learning pieces' if None; the rest: section 2's if None.
+    `seed`: an array of EVENT; `energy`, `brightness`: one of `MOODS`, None for any;
+    `longest_copy`: events in a row that may stand in a training piece, 0 for any;
+    `generator`: NumPy's, a seed for one, or None to draw one from Python's `random`;
+    `tempo`: quarter notes a minute, the learning pieces' if None; `joined`: begin with
+    the seed; the rest: section 2's if None.
     """
     sampling = choose_sampling(temperature, top_p, top_k)
     check_generation(seed, length, *sampling)
+    mood = read_mood(energy, brightness)
+    check_limit(longest_copy)
     if tempo is not None:
         check_tempo(tempo)
     if not isinstance(generator, np.random.Generator):
         check_seed(generator)
         given = random.getrandbits(64) if generator is None else generator
         generator = np.random.default_rng(given)
-    (piece,) = generate_pieces(
-        model, [seed], length, sampling=sampling, generator=generator, tempo=tempo
-    )
+    takes = MOOD_TAKES if any(mood) else 1
+    pieces = generate_pieces(
+        model, [seed] * takes, length, sampling=sampling, generator=generator,
+        tempo=tempo, moods=[mood] * takes, joined=joined, longest_copy=longest_copy,
+    )  # fmt: skip
+    piece = nearest_mood(model, pieces, mood) if any(mood) else pieces[0]
     if piece.remarks:
         print(f"{piece.name}: {piece.remarks}")
     return piece
@@ -2478,6 +4002,92 @@ def generate_music(model, seed, length=100, *, temperature=None, top_p=None, top
 # save_figure(figure, "temperatures")
 
 # %% [markdown]
+# ### Going on from a piece of yours
+#
+# A *primer* is music that the model goes on from: any MIDI file, or a piece of the
+# corpus. Its last events are the seed, its tempo is kept, and with `joined=True` what
+# comes back begins with the primer's own notes and goes on without a seam.
+
+# %%
+PRIMER_EVENTS = 128  # of a primer are read, its last ones
+
+
+def read_primer(source, vocabulary):
+    """Return the last events of a piece or a MIDI file as a seed, and its tempo."""
+    try:
+        piece = source if isinstance(source, Piece) else parse_midi(source)
+    except (MidiFileError, TypeError) as error:
+        raise NotebookError(f"The primer cannot be used: {error}.") from None
+    events = encode(piece, vocabulary)
+    if not len(events):
+        raise NotebookError("The primer cannot be used: it has no notes.")
+    place = bar_places(events)[-PRIMER_EVENTS:][0]
+    events = events[-PRIMER_EVENTS:].copy()
+    events["step"] = np.minimum(events["step"], LONGEST_STEP)
+    events["step"][0] = place  # so that bars stay bars
+    return events, piece.tempo
+
+
+# %% tags=["active-ipynb"]
+# primer, primer_tempo = read_primer(validation_pieces[0], model.vocabulary)
+# continued = generate_music(
+#     model, primer, length=100, tempo=primer_tempo, joined=True, generator=SEED
+# )
+# figure, ax = plt.subplots(figsize=WIDE)
+# plot_piano_roll(continued.notes, ax, f"{model.name} goes on", GENERATED)
+# primer_notes = decode(primer, model.vocabulary)
+# plot_piano_roll(primer_notes, ax, f"{validation_pieces[0].name}, continued", REAL)
+# save_figure(figure, "continued")
+
+# %% [markdown]
+# Blue is the primer, orange what the model adds.
+#
+# ### Asking for a mood
+
+# %%
+def try_moods(model, seeds, length, generator):
+    """Return requested and measured moods of new pieces, a row each.
+
+    Every one of the nine requests is tried with each seed.
+    """
+    rows = []
+    for asked in itertools.product(MOODS, MOODS):
+        for seed in seeds:
+            piece = generate_music(
+                model,
+                seed,
+                length,
+                energy=asked[0],
+                brightness=asked[1],
+                generator=generator,
+            )
+            scores = measure_mood(model, piece)
+            classes = model.predictor.scale.classify(scores)
+            row = {"energy": asked[0], "brightness": asked[1]}
+            for name, score, found in zip(("energy", "brightness"), scores, classes):
+                row[f"measured_{name}"], row[f"{name}_score"] = MOODS[found - 1], score
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+# %% tags=["active-ipynb"]
+# if isinstance(model.predictor, ExpressivePredictor):
+#     length = GENERATED_EVENTS // 4
+#     moods = try_moods(model, [seed], length, np.random.default_rng(SEED))
+#     save_table(moods.assign(run=RUN_KIND), "moods")
+#     display(
+#         moods.pivot(index="energy", columns="brightness", values="energy_score")
+#         .loc[list(MOODS), list(MOODS)]
+#         .round(2)
+#     )
+
+# %% [markdown]
+# Rows are the energy asked for, numbers the energy measured: they should rise from row
+# to row whatever the brightness. One seed shows it; the benchmark in `dev/benchmarks`
+# counts.
+#
+# ### A set of pieces
+#
 # Cold, the model keeps to the few tokens that it trusts most; hot, it strays over the
 # whole keyboard. Now each model, and each baseline, writes a whole set of pieces. They
 # go on from seeds of the training pieces and are judged against pieces that none of them
@@ -2592,11 +4202,6 @@ def swing_ratio(piece):
 
 
 # %%
-def list_sonorities(piece):
-    """Return the pitches that start together, low to high, for each event."""
-    return [tuple(group) for _, group in list_groups(piece)]
-
-
 def repetition(piece, width=8):
     """Return the share of windows of `width` events that stand in the piece twice."""
     sonorities = list_sonorities(piece)
@@ -2624,69 +4229,43 @@ def describe_music(piece):
 
 
 # %% [markdown]
-# ### Is it new?
+# ### How new is it?
 #
-# A model may copy. *Longest run* is the longest row of events that also stands in a
-# training piece, in whatever key; *shared 8-grams* the share of all rows of eight events
-# that do. Real pieces share a few events with each other, too: that is the floor.
-
-# %%
-def relative_events(piece):
-    """Return each event with the one before it, the same in every key."""
-    sonorities = list_sonorities(piece)
-    shapes = [tuple(pitch - chord[0] for pitch in chord) for chord in sonorities]
-    moves = [b[0] - a[0] for a, b in zip(sonorities, sonorities[1:])]
-    return list(zip(moves, shapes, shapes[1:]))
-
-
-def number_events(pieces):
-    """Return the relative events of pieces as one array of integers, −1 between."""
-    numbers, rows = {}, []
-    for piece in pieces:
-        rows += [
-            numbers.setdefault(event, len(numbers)) for event in relative_events(piece)
-        ]
-        rows.append(-1)
-    return numbers, np.array(rows)
-
-
-# %%
-def longest_shared_run(piece, numbers, corpus):
-    """Return the longest run of events that stands in `corpus`, and where it ends.
-
-    `numbers`, `corpus`: what `number_events` returned; the end is an index of `corpus`.
-    """
-    runs, best, place = np.zeros(len(corpus) + 1, dtype=np.int32), 0, -1
-    for event in relative_events(piece):
-        matches = corpus == numbers.get(event, -2)
-        runs[1:] = np.where(matches, runs[:-1] + 1, 0)
-        if runs.max() > best:
-            best, place = int(runs.max()), int(runs.argmax()) - 1
-    return best + (best > 0), place
-
-
-def shared_ngrams(piece, known, numbers, width):
-    """Return the share of a piece's runs of `width` + 1 events that are `known`."""
-    events = [numbers.get(event, -2) for event in relative_events(piece)]
-    windows = [tuple(events[i : i + width]) for i in range(len(events) - width + 1)]
-    return (
-        sum(window in known for window in windows) / len(windows) if windows else np.nan
-    )
-
+# Two numbers say how much a piece shares with the training pieces, in whatever key: its
+# longest run of events, and its *shared 8-grams*, the share of all rows of eight events
+# that stand in a training piece too. Real pieces share a few events with each other,
+# which is the floor.
 
 # %%
 def measure_novelty(pieces, training_pieces):
     """Return the longest run and the 8-grams that pieces share with training."""
-    numbers, corpus = number_events(training_pieces)
-    known = set(zip(*(corpus[i : len(corpus) - 6 + i].tolist() for i in range(7))))
-    return [
-        {
-            "longest_run": longest_shared_run(piece, numbers, corpus)[0],
-            "shared_8grams": shared_ngrams(piece, known, numbers, 7),
-        }
-        for piece in pieces
-    ]
+    sources, rows = Sources(training_pieces), []
+    for piece in pieces:
+        runs = np.array([run for run, _ in trace_runs(piece, sources)], dtype=int)
+        longest, windows = runs.max(initial=0), runs[6:] >= 7
+        rows.append(
+            {
+                "longest_run": longest + (longest > 0),
+                "shared_8grams": windows.mean() if len(windows) else np.nan,
+            }
+        )
+    return rows
 
+
+# %% tags=["active-ipynb"]
+# novelty = pd.DataFrame(
+#     [
+#         {"model": name, "take": piece.name, **piece.shared._asdict()}
+#         for name, pieces in generated.items()
+#         for piece in pieces
+#     ]
+# )
+# save_table(novelty.assign(run=RUN_KIND), "novelty")
+# novelty[novelty["model"] == model.name].sort_values("events").tail()
+
+# %% [markdown]
+# Each generated piece names the training piece and the bar with which it shares most;
+# here are the five pieces of the last model that share the longest runs.
 
 # %% [markdown]
 # ### Can a machine tell?
@@ -2906,7 +4485,8 @@ def evaluate(generated, real, pool, training_pieces, chords, auc_floor, repeats,
     )
     tokens = partial(count_piece_tokens, Vocabulary(chords))
     metrics = {**HISTOGRAM_METRICS, "kl_token": (tokens, divergence, "lower")}
-    auc, *bounds = two_sample_auc(real, generated, range(seed, seed + 5))
+    seeds = range(seed, seed + max(1, min(5, repeats // 20)))
+    auc, *bounds = two_sample_auc(real, generated, seeds)
     rows = [
         *evaluate_histograms(real, generated, pool, metrics, repeats, generator),
         *evaluate_properties(ours, theirs, repeats, generator),
@@ -3042,13 +4622,14 @@ def plot_histograms(real, models, axes):
 
 # %% tags=["active-ipynb"]
 # figure, axes = plt.subplots(1, 3, figsize=WIDE)
-# plot_histograms(
-#     excerpts[1], {name: generated[name] for name in (MODELS[0], "ngram")}, axes
-# )
+# compared = dict.fromkeys((*MODELS, "ngram"))
+# plot_histograms(excerpts[1], {name: generated[name] for name in compared}, axes)
 # save_figure(figure, "histograms")
 
 # %% [markdown]
-# The pitches fit. The melody does not: the top voice leaps where a pianist would step.
+# The published model's pitches fit. Its melody does not: the top voice leaps where a
+# pianist would step. A model of all streams has to fit on all three panels by itself, the
+# rhythm included.
 
 # %% [markdown]
 # ## 12 Export
@@ -3157,12 +4738,6 @@ def write_midi(notes, path, *, tempo, title, comments=()):
     return write_whole(free_path(path, data), data)
 
 
-def check_tempo(tempo):
-    """Raise NotebookError unless a tempo in quarter notes a minute can be played."""
-    if not (isinstance(tempo, Real) and 4 <= tempo <= 1000):
-        raise NotebookError(f"The tempo must be from 4 to 1000 bpm, not {tempo!r}.")
-
-
 def sorted_ticks(notes):
     """Return notes in order: onset and duration in ticks, pitch and velocity."""
     onset, duration = (np.rint(notes[field] * TICKS) for field in ("onset", "duration"))
@@ -3170,6 +4745,15 @@ def sorted_ticks(notes):
         [onset, np.maximum(duration, 1), notes["pitch"], notes["velocity"]]
     )
     return rows[np.lexsort((rows[:, 2], rows[:, 0]))]
+
+
+# %%
+def describe_copy(piece):
+    """Return a generated piece's longest shared run as a sentence."""
+    if not piece.shared.events:
+        return "no event is shared with a training piece"
+    events, name, bar = piece.shared
+    return f"longest run shared with training: {events} events of {name}, bar {bar}"
 
 
 # %% tags=["active-ipynb"]
@@ -3184,7 +4768,7 @@ def sorted_ticks(notes):
 #         MIDI_FOLDER / f"{safe_file_name(piece.name)}.mid",
 #         tempo=piece.tempo,
 #         title=piece.name,
-#         comments=(f"model {name}", *run_comments),
+#         comments=(f"model {name}", describe_copy(piece), *run_comments),
 #     )
 #     for name, pieces in generated.items()
 #     for piece in pieces[:3]
@@ -3206,7 +4790,7 @@ def sorted_ticks(notes):
 #     MIDI_FOLDER / "my_music.mid",
 #     tempo=generated_music.tempo,
 #     title="My music",
-#     comments=(f"model {model.name}", *run_comments),
+#     comments=(f"model {model.name}", describe_copy(generated_music), *run_comments),
 # )
 
 # %% [markdown]
@@ -3216,20 +4800,20 @@ def sorted_ticks(notes):
 
 # %%
 def conclude(means, values, name):
-    """Return the findings as Markdown, each with the numbers of this run."""
+    """Return the findings on a model as Markdown, each with the numbers of this run."""
 
     def both(metric):
         row = values.loc[(name, metric)]
         return f"{row['value']:.3f} (real against real {row['floor_median']:.3f})"
 
+    rhythm = "its own rhythm" if name in FIXED_SCHEDULE else "its borrowed rhythm"
     gains = means.loc["unigram", "nats_per_event"] - means["nats_per_event"]
     findings = [
         f"On unseen pieces the {name} network costs "
-        f"{means.loc[name, 'nats_per_event']:.3f} nats an event: {gains[name]:+.3f} "
-        f"against counting tokens; the n-gram gains {gains['ngram']:+.3f}.",
+        f"{means.loc[name, 'nats_per_event']:.3f} nats an event for the token: "
+        f"{gains[name]:+.3f} against counting; the n-gram gains {gains['ngram']:+.3f}.",
         f"Its pitches diverge by {both('kl_divergence')} nats; its intervals reach "
-        f"{both('interval_similarity')}; its borrowed rhythm "
-        f"{both('rhythm_similarity')}.",
+        f"{both('interval_similarity')}; {rhythm} {both('rhythm_similarity')}.",
         f"A random forest tells its music from real music with an AUC of "
         f"{both('two_sample_auc')}; 1 is never wrong.",
         f"Its longest run shared with a training piece has "
@@ -3238,9 +4822,11 @@ def conclude(means, values, name):
     ]
     return "\n".join(f"{i}. {finding}" for i, finding in enumerate(findings, 1))
 
+
 # %% tags=["active-ipynb"]
 # values = evaluation.set_index(["model", "metric"])
-# display(Markdown(conclude(fold_means, values, MODELS[0])))
+# for name in MODELS:
+#     display(Markdown(f"**{name}**\n\n{conclude(fold_means, values, name)}"))
 
 # %% [markdown]
 # **Limits.** Twenty pieces are few; every number has its interval to show for it. The
@@ -3249,14 +4835,17 @@ def conclude(means, values, name):
 # match all of them and go nowhere. The shipped pieces were composed by a program; how the
 # recipe does on performances of a pianist, the README tells.
 #
-# **Next.** A model that reads and writes all four streams of an event, so that rhythm and
-# touch are its own; moods to ask for; sound and score inside the notebook.
+# Mood is measured, not felt: density, force, mode and register stand for it.
 #
-# **References.** Hochreiter and Schmidhuber (1997), *Long short-term memory*. Witten and
-# Bell (1991), *The zero-frequency problem*. Cuthbert and Ariza (2010), *music21*. Wu and
-# Yang (2020), *The Jazz Transformer on the front line*. Yang and Lerch (2020), *On the
-# evaluation of generative models in music*. Okabe and Ito (2008), *Color universal
-# design*.
+# **Next.** A sense of form beyond the running averages; sound and score inside the
+# notebook.
+#
+# **References.** Hochreiter and Schmidhuber (1997), *Long short-term memory*. Witten
+# and Bell (1991), *The zero-frequency problem*. Cuthbert and Ariza (2010), *music21*.
+# Krumhansl and Kessler (1982), *Tracing the dynamic changes in perceived tonal
+# organization*. Wu and Yang (2020), *The Jazz Transformer on the front line*. Yang and
+# Lerch (2020), *On the evaluation of generative models in music*. Okabe and Ito (2008),
+# *Color universal design*.
 
 # %% tags=["active-ipynb"]
 # memory = psutil.Process().memory_info().rss / 2**30

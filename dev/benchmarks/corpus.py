@@ -72,10 +72,8 @@ def share_of_single_windows(pieces):
 
 def longest_run_between(learning, testing):
     """Return the longest run of events that two groups of pieces share, in any key."""
-    numbers, corpus = notebook.number_events(learning)
-    return max(
-        notebook.longest_shared_run(piece, numbers, corpus)[0] for piece in testing
-    )
+    sources = notebook.Sources(learning)
+    return max(notebook.find_shared_run(piece, sources).events for piece in testing)
 
 
 def read_markers(file):

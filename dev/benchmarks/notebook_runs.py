@@ -1,6 +1,7 @@
 """Run the notebook cold, cached and quick; note seconds and peak memory.
 
 Usage: python dev/benchmarks/notebook_runs.py
+The first two runs are refreshes: their notebook and outputs are the project's own.
 """
 
 import shutil
@@ -21,9 +22,9 @@ from results import markdown_table
 FOLDERS = ("jazz_sample_files", "Validation_samples")
 
 
-def write_notebook(folder, quick):
+def write_notebook(folder):
     """Write the twin as a notebook with QUICK_RUN set, and return its path."""
-    notebook = refresh.set_parameters(refresh.read_twin(), QUICK_RUN=quick)
+    notebook = refresh.set_parameters(refresh.read_twin(), QUICK_RUN=True)
     path = folder / "run.ipynb"
     jupytext.write(notebook, path)
     return path
@@ -43,37 +44,38 @@ def peak_memory(process, stop):
     return peak
 
 
-def run(folder, quick):
-    """Return the seconds and the peak memory in GiB of one run in a folder."""
-    path, stop, found = write_notebook(folder, quick), threading.Event(), []
-    command = [sys.executable, "-m", "jupyter", "nbconvert", "--to", "notebook",
-               "--execute", "--inplace", path.name]  # fmt: skip
+def watch(command, folder):
+    """Return the seconds and the peak memory in GiB of a command run in a folder."""
+    stop, found = threading.Event(), []
     started = time.perf_counter()
     child = subprocess.Popen(command, cwd=folder, stderr=subprocess.DEVNULL)
     process = psutil.Process(child.pid)
-    watch = threading.Thread(target=lambda: found.append(peak_memory(process, stop)))
-    watch.start()
+    thread = threading.Thread(target=lambda: found.append(peak_memory(process, stop)))
+    thread.start()
     status = child.wait()
     seconds = time.perf_counter() - started
     stop.set()
-    watch.join()
+    thread.join()
     if status:
         sys.exit("The notebook failed; nothing was written.")
+    print(f"{seconds:.0f} s, {found[0] / 2**30:.2f} GiB", flush=True)
     return [f"{seconds:.0f} s", f"{found[0] / 2**30:.1f} GiB"]
 
 
 def main():
     """Measure the three runs and write notebook_runs.md."""
+    refreshing = [sys.executable, str(report.ROOT / "dev" / "tools" / "refresh.py")]
+    rows = [
+        ["default, cold", *watch([*refreshing, "--cold"], report.ROOT)],
+        ["default, cached", *watch(refreshing, report.ROOT)],
+    ]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for each in FOLDERS:
             shutil.copytree(report.ROOT / each, folder / each)
-        rows = [
-            ["default, cold", *run(folder, False)],
-            ["default, cached", *run(folder, False)],
-        ]
-        shutil.rmtree(folder / "outputs")
-        rows.append(["`QUICK_RUN`, cold", *run(folder, True)])
+        command = [sys.executable, "-m", "jupyter", "nbconvert", "--to", "notebook",
+                   "--execute", "--inplace", write_notebook(folder).name]  # fmt: skip
+        rows.append(["`QUICK_RUN`, cold", *watch(command, folder)])
     table = markdown_table(["run", "time", "peak memory, all processes"], rows)
     report.write_report("notebook_runs", "The notebook, top to bottom", table)
 

@@ -81,9 +81,11 @@ def replacement(original):
 USED_BY = [
     ("parse_midi", "Keys.strike"), ("parse_midi", "Keyboard.release"),
     ("parse_midi", "read_metre"), ("run_fold", "divergence"), ("run_fold", "cosine"),
-    ("run_fold", "count_steps"), ("run_fold", "top_voice"), ("run_fold", "draw_tokens"),
-    ("train_ngram", "NgramTable.probabilities"), ("train_ngram", "Ngram.predict"),
+    ("run_fold", "count_steps"), ("run_fold", "top_voice"),
+    ("train_published", "draw_tokens"), ("train_ngram", "Ngram.predict"),
+    ("train_ngram", "NgramTable.probabilities"),
     ("train_published", "TokenStreams.begin"), ("train_published", "make_lstm"),
+    ("train_expressive", "write_events"), ("train_expressive", "EventDraws.pick"),
     ("train_published", "PublishedPredictor.predict"), ("run_fold", "Vocabulary.spell"),
     ("evaluate", "jensen_shannon"), ("evaluate", "count_beat_places"),
 ]  # fmt: skip
@@ -111,6 +113,8 @@ def test_fingerprints_follow_the_code_that_runs(notebook, monkeypatch, function,
         ("train_published", "LEARNING_RATE", 0.02), ("train_published", "PATIENCE", 3),
         ("train_published", "TRAINING_MODE", "last_step"),
         ("train_published", "PUBLISHED", {"units": (9,)}),
+        ("train_expressive", "EXPRESSIVE", {"units": 9}), ("run_fold", "EPOCHS", 2),
+        ("run_fold", "EXPRESSIVE_FOLD_EPOCHS", 2), ("train_expressive", "GUIDANCE", 2),
     ],
 )  # fmt: skip
 def test_fingerprints_follow_the_settings(notebook, monkeypatch, function, name, value):
@@ -167,8 +171,10 @@ def model(tiny):
     vocabulary = tiny.build_vocabulary(pieces, 88)
     predictor = tiny.PublishedPredictor(network, 88, 8)
     settings = {"seed": 1, "sequence_length": 8}
-    rhythm = tiny.encode(pieces[0], vocabulary)
-    return tiny.Model("published", predictor, vocabulary, rhythm, 99.5, settings)
+    rhythm, sources = tiny.encode(pieces[0], vocabulary), tiny.Sources(pieces[:1])
+    return tiny.Model(
+        "published", predictor, vocabulary, rhythm, 99.5, settings, sources
+    )
 
 
 @pytest.fixture
@@ -203,13 +209,16 @@ def test_a_model_comes_back_as_it_was(notebook, model, bundle):
     )
     assert again.vocabulary.chords == model.vocabulary.chords
     assert np.array_equal(again.rhythm, model.rhythm) and again.tempo == 99.5
+    (source,), (known,) = again.sources.pieces, model.sources.pieces
+    assert source.name == known.name and source.metre == known.metre
+    assert notebook.find_shared_run(known, again.sources).events > 20
     assert (again.name, again.settings) == (model.name, model.settings)
     assert sorted(path.name for path in bundle.iterdir()) == [
-        "rhythm.json", "settings.json", "vocabulary.json", "weights.keras",
+        "settings.json", "sources.json", "vocabulary.json", "weights.keras",
     ]  # fmt: skip
 
 
-PARTS = ("weights.keras", "vocabulary.json", "rhythm.json")
+PARTS = ("weights.keras", "vocabulary.json", "sources.json")
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -343,7 +352,7 @@ def test_columns_of_the_cross_validation(tiny, tmp_path):
 
 def test_finished_folds_are_used_again(tiny, tmp_path, trained, capsys):
     first = quick_folds(tiny, tmp_path)
-    assert trained == ["uniform"] * 2 + ["unigram"] * 2
+    assert sorted(trained) == ["uniform"] * 2 + ["unigram"] * 2
     again = quick_folds(tiny, tmp_path)
     assert len(trained) == 4 and "4 of 4" in capsys.readouterr().out
     pd.testing.assert_frame_equal(first, again)
@@ -386,7 +395,7 @@ test_pieces = [
     for i in range(6)
 ]
 test_folds = make_folds(test_pieces, 3, 3)
-table, _ = cross_validate(("unigram", "published"), test_pieces, test_folds, 3, folder)
+table, *_ = cross_validate(("unigram", "published"), test_pieces, test_folds, 3, folder)
 table.drop(columns="seconds").to_csv(sys.argv[3], index=False)
 """
 

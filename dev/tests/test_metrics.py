@@ -237,15 +237,14 @@ def test_one_number_properties_by_hand(notebook):
 
 def longest(notebook, piece, corpus):
     """Return the longest run that a piece shares with a corpus."""
-    numbers, row = notebook.number_events(corpus)
-    return notebook.longest_shared_run(piece, numbers, row)
+    return notebook.find_shared_run(piece, notebook.Sources(corpus))
 
 
 def test_longest_run_by_hand(notebook):
     corpus = [melody((50, 55, 51, 59, 52, 60, 61))]
     piece = melody((90, 40, 50, 55, 51, 59, 90, 89))
-    run, place = longest(notebook, piece, corpus)
-    assert run == 4 and place == 2  # three moves; the last is the corpus's third
+    run = longest(notebook, piece, corpus)
+    assert run.events == 4 and run.bar == 1  # three moves, from the first event on
 
 
 def test_longest_run_ignores_the_key(notebook):

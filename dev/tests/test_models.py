@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from helpers import melody, random_piece, walking_piece
 
+from Music_Generation_LSTM import TokenPredictor
+
 VOCABULARY = 548
 
 
@@ -316,7 +318,7 @@ def test_the_ends_of_the_unit_interval_draw_a_possible_token(notebook, uniform):
 # The guard against loops.
 
 
-class Looper:
+class Looper(TokenPredictor):
     """A model that all but surely repeats a pattern."""
 
     def __init__(self, pattern, size=20):
