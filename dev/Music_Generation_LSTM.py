@@ -47,6 +47,7 @@
 # | [8 Cross-validation](#8-Cross-validation) | How well does it predict unseen pieces? |
 # | [9 Generation](#9-Generation) | What does it write? |
 # | [10 Evaluation](#10-Evaluation) | Is it like the music it never heard? |
+# | [11 Listen, look, play](#11-Listen,-look,-play) | Can I hear it? |
 # | [12 Export](#12-Export) | Where is my music? |
 # | [13 Conclusions](#13-Conclusions) | What was learnt? |
 
@@ -59,8 +60,13 @@
 # fold on all of them, and gives the same numbers on any number of cores.
 
 # %%
+import ast
+import asyncio
+import base64
 import copy
 import hashlib
+import html
+import importlib.util
 import inspect
 import io
 import itertools
@@ -75,8 +81,10 @@ import time
 import warnings
 from bisect import bisect
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields, replace
+from fractions import Fraction
 from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
@@ -86,7 +94,9 @@ from typing import NamedTuple
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "2")
+os.environ.setdefault("MALLOC_ARENA_MAX", "2")  # less memory in the folds' processes
 
+import ipywidgets as widgets
 import joblib
 import keras
 import matplotlib.pyplot as plt
@@ -94,10 +104,10 @@ import music21
 import numpy as np
 import pandas as pd
 import psutil
-import scipy
+import scipy.io.wavfile
 import sklearn
 import tensorflow as tf
-from IPython.display import Markdown, display
+from IPython.display import HTML, Markdown, display
 from music21.midi import ChannelVoiceMessages, MetaEvents
 from numpy.lib.stride_tricks import sliding_window_view
 from sklearn.ensemble import RandomForestClassifier
@@ -120,6 +130,35 @@ def describe_environment():
     rows["threads a process"] = os.environ["TF_NUM_INTRAOP_THREADS"]
     return pd.DataFrame({"": rows})
 
+
+# %% [markdown]
+# The notebook can also be served as a web page (section 11). There, cells that only
+# define something run, and those that begin with the words *needed by the page*.
+
+# %%
+AS_PAGE = "VOILA_PREHEAT" in os.environ  # which Voilà sets
+
+
+def keep_for_page(lines):
+    """Return the lines of a cell that a page needs, or none."""
+    if lines and lines[0].strip() == "# needed by the page":
+        return lines
+    passive = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
+    try:
+        nodes = ast.parse("".join(lines)).body
+    except SyntaxError:  # a magic command
+        return []
+    needed = all(
+        isinstance(node, passive)
+        or (isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).isupper())
+        for node in nodes
+    )
+    return lines if needed else []
+
+
+# %% tags=["active-ipynb"]
+# if AS_PAGE:
+#     get_ipython().input_transformers_cleanup.append(keep_for_page)
 
 # %% tags=["active-ipynb"]
 # RUN_STARTED = time.perf_counter()
@@ -148,6 +187,7 @@ PLOT_STYLE = {
 }
 
 # %% tags=["active-ipynb"]
+# # needed by the page
 # plt.rcParams.update(PLOT_STYLE)
 # pd.set_option("display.html.use_mathjax", False)  # names of files are no formulas
 
@@ -1504,7 +1544,8 @@ class TokenPredictor:
             scores[stream] = judge(table.predict(values), values)
         return scores
 
-    def write(self, seeds, length, sampling, generators, rhythm, moods=None):
+    def write(self, seeds, length, sampling, generators, rhythm, moods=None,
+              watch=None):  # fmt: skip
         """Return new events (streams, length), and how often each left a loop.
 
         `seeds`: EVENT windows; `rhythm`: real events to borrow time and touch from.
@@ -1512,7 +1553,8 @@ class TokenPredictor:
         if moods is not None and np.any(moods):
             raise NotebookError(NO_MOOD)
         tokens = [seed["token"] for seed in seeds]
-        drawn, loops = draw_tokens(self, tokens, length, sampling, generators)
+        settings = (sampling, generators, watch)
+        drawn, loops = draw_tokens(self, tokens, length, *settings)
         rows = [borrow_rhythm(*row, rhythm) for row in zip(drawn, generators)]
         return rows, loops
 
@@ -2036,14 +2078,24 @@ def closes_loop(history, tokens):
 
 
 # %%
-def draw_tokens(predictor, seeds, length, sampling, generators):
+def watched(items, watch):
+    """Yield each item; tell `watch`, if there is one, the share that came before."""
+    for number, item in enumerate(items):
+        if watch:
+            watch(number / len(items))
+        yield item
+
+
+# %%
+def draw_tokens(predictor, seeds, length, sampling, generators, watch=None):
     """Return new tokens (streams, length), and how often each stream left a loop.
 
-    `seeds`: tokens (streams, events) before; `sampling`: temperature, top_p, top_k.
+    `seeds`: tokens (streams, events) before; `sampling`: temperature, top_p, top_k;
+    `watch`: told the share that is done.
     """
     history, resampled = np.array(seeds), np.zeros(len(seeds), dtype=int)
     shares, advance = predictor.begin(history)
-    for place in range(length):
+    for place in watched(range(length), watch):
         uniforms = np.array([each.random() for each in generators])
         tokens = draw(reshape_distribution(shares, *sampling), uniforms)
         for _ in range(LONGEST_LOOP):
@@ -3064,15 +3116,16 @@ class EventWriter(EventDraws):
 
 
 # %%
-def write_events(step, stage, history, length, generators):
+def write_events(step, stage, history, length, generators, watch=None):
     """Return events (streams, length, 4), and how often each stream left a loop.
 
     `step`: from a stage, random numbers (streams, 4) and banned tokens (streams,
-    `LONGEST_LOOP`; −1 bans none) to the next stage; `history`: tokens before.
+    `LONGEST_LOOP`; −1 bans none) to the next stage; `history`: tokens before;
+    `watch`: told the share that is done.
     """
     streams, rows, left = len(history), [], np.zeros(len(history), dtype=int)
     drawn = np.stack([each.random((length, 4)) for each in generators], axis=1)
-    for uniforms in drawn:
+    for uniforms in watched(drawn, watch):
         banned = np.full((streams, LONGEST_LOOP), -1)
         for turn in range(LONGEST_LOOP + 1):
             after = step(stage, uniforms, banned)
@@ -3173,10 +3226,12 @@ def compile_listening(network):
 class ExpressivePredictor(ExpressiveWriter):
     """The expressive network at work: it judges known events, or writes new ones."""
 
-    def write(self, seeds, length, sampling, generators, rhythm, moods=None):
+    def write(self, seeds, length, sampling, generators, rhythm, moods=None,
+              watch=None):  # fmt: skip
         """Return new events (streams, length), and how often each left a loop.
 
-        `seeds`: EVENT windows; `moods`: (streams, 2), 0 for any; `rhythm`: not needed.
+        `seeds`: EVENT windows; `moods`: (streams, 2), 0 for any; `rhythm`: not needed;
+        `watch`: told the share that is done.
         """
         guided = moods is not None and bool(np.any(moods))
         moods = np.asarray(moods if guided else np.zeros((len(seeds), 2)), np.int32)
@@ -3188,7 +3243,7 @@ class ExpressivePredictor(ExpressiveWriter):
         states = zero_states(self.network, len(told))
         stage = read_seeds(self.listen, states, told, moods, self.vocabulary)
         history = np.array([seed["token"] for seed in seeds])
-        rows, left = write_events(step, stage, history, length, generators)
+        rows, left = write_events(step, stage, history, length, generators, watch)
         return [make_events(row) for row in rows], left
 
 
@@ -3330,19 +3385,20 @@ COPY_ATTEMPTS = 100  # times that a piece is drawn anew
 
 # %%
 def generate_pieces(model, seeds, length, *, sampling=None, generator, tempo=None,
-                    moods=None, joined=False, longest_copy=None):  # fmt: skip
+                    moods=None, joined=False, longest_copy=None,
+                    watch=None):  # fmt: skip
     """Return one new piece of `length` events for each seed, an array of EVENT.
 
     `sampling`: temperature, top_p, top_k; `tempo`: bpm; `moods`: energy and brightness
     (streams, 2), 1 to 3, 0 for any; `joined`: begin with the seed; `longest_copy`: see
-    section 2, whose settings hold where None is given.
+    section 2, whose settings hold where None is given; `watch`: see `generate_music`.
     """
     sampling = sampling or (TEMPERATURE, TOP_P, TOP_K)
     limit = LONGEST_COPY if longest_copy is None else longest_copy
     generators = generator.spawn(len(seeds))
     moods = np.zeros((len(seeds), 2), np.int32) if moods is None else np.array(moods)
     write = partial(model.predictor.write, sampling=sampling, rhythm=model.rhythm)
-    rows, loops = write(seeds, length, generators=generators, moods=moods)
+    rows, loops = write(seeds, length, generators=generators, moods=moods, watch=watch)
     pieces = []
     for i, (seed, events) in enumerate(zip(seeds, rows)):
         if limit:
@@ -3873,10 +3929,14 @@ def check_generation(seed, length, temperature, top_p, top_k):
 
 
 # %%
-def check_seed(seed):
-    """Raise NotebookError unless a value can seed random numbers."""
-    if seed is not None and not (isinstance(seed, Integral) and seed >= 0):
+def read_generator(given):
+    """Return NumPy's generator: as given, from a seed, or by Python's `random`."""
+    if isinstance(given, np.random.Generator):
+        return given
+    seed = random.getrandbits(64) if given is None else given
+    if not (isinstance(seed, Integral) and seed >= 0):
         raise NotebookError(f"generator must be NumPy's or a seed, not {seed!r}.")
+    return np.random.default_rng(seed)
 
 
 def check_limit(limit):
@@ -3948,14 +4008,15 @@ def choose_sampling(temperature, top_p, top_k):
 # %%
 def generate_music(model, seed, length=100, *, temperature=None, top_p=None, top_k=None,
                    energy=None, brightness=None, longest_copy=None, generator=None,
-                   tempo=None, joined=False):  # fmt: skip
+                   tempo=None, joined=False, watch=None):  # fmt: skip
     """Return a new piece of `length` events that goes on from a seed.
 
     `seed`: an array of EVENT; `energy`, `brightness`: one of `MOODS`, None for any;
     `longest_copy`: events in a row that may stand in a training piece, 0 for any;
     `generator`: NumPy's, a seed for one, or None to draw one from Python's `random`;
     `tempo`: quarter notes a minute, the learning pieces' if None; `joined`: begin with
-    the seed; the rest: section 2's if None.
+    the seed; `watch`: told the share that is done, may raise to stop, and nothing is
+    printed; the rest: section 2's if None.
     """
     sampling = choose_sampling(temperature, top_p, top_k)
     check_generation(seed, length, *sampling)
@@ -3963,17 +4024,15 @@ def generate_music(model, seed, length=100, *, temperature=None, top_p=None, top
     check_limit(longest_copy)
     if tempo is not None:
         check_tempo(tempo)
-    if not isinstance(generator, np.random.Generator):
-        check_seed(generator)
-        given = random.getrandbits(64) if generator is None else generator
-        generator = np.random.default_rng(given)
+    generator = read_generator(generator)
     takes = MOOD_TAKES if any(mood) else 1
     pieces = generate_pieces(
         model, [seed] * takes, length, sampling=sampling, generator=generator,
         tempo=tempo, moods=[mood] * takes, joined=joined, longest_copy=longest_copy,
+        watch=watch,
     )  # fmt: skip
     piece = nearest_mood(model, pieces, mood) if any(mood) else pieces[0]
-    if piece.remarks:
+    if piece.remarks and not watch:
         print(f"{piece.name}: {piece.remarks}")
     return piece
 
@@ -4632,44 +4691,19 @@ def plot_histograms(real, models, axes):
 # rhythm included.
 
 # %% [markdown]
-# ## 12 Export
+# ## 11 Listen, look, play
 #
-# **Where is my music?** In `outputs/midi`. Each file holds its title, model, seed and
-# settings as text, is read back and compared note for note. No file is ever overwritten
-# by other music: a new one gets a number, and the notebook says so.
+# **Can I hear it?** And see it, and play with it: sound, score, a panel, a web page, all
+# offline and from Python packages alone.
+#
+# ### Notes as a MIDI file
+#
+# The synthesiser reads the bytes that music21 writes; section 12 stores the same.
 
 # %%
 TICKS = 480  # a quarter note, in the files that are written
-RESERVED_NAMES = {
-    "con",
-    "prn",
-    "aux",
-    "nul",
-    *(f"com{i}" for i in range(1, 10)),
-    *(f"lpt{i}" for i in range(1, 10)),
-}
 
 
-def safe_file_name(title):
-    """Return a title as a file name that every system takes, without an ending."""
-    name = re.sub(r"[^A-Za-z0-9_.,()+-]+", "_", str(title)).strip("._ ")[:80]
-    name = name.rstrip("._ ") or "piece"
-    return f"_{name}" if name.split(".")[0].lower() in RESERVED_NAMES else name
-
-
-def free_path(path, data):
-    """Return the path, or one with a number where other content stands there."""
-    path, number = Path(path), 1
-    place = path
-    while place.exists() and not (place.is_file() and place.read_bytes() == data):
-        number += 1
-        place = path.with_stem(f"{path.stem}-{number}")
-    if place != path:
-        print(f"{path.name} holds other music; this is kept as {place.name}.")
-    return place
-
-
-# %%
 def midi_message(kind, data=None, pitch=None, velocity=None):
     """Return a music21 event on channel 1."""
     event = music21.midi.MidiEvent(type=kind, channel=1)
@@ -4722,6 +4756,990 @@ def midi_bytes(notes, tempo, title, comments):
 
 
 # %%
+RESERVED_NAMES = {
+    "con",
+    "prn",
+    "aux",
+    "nul",
+    *(f"com{i}" for i in range(1, 10)),
+    *(f"lpt{i}" for i in range(1, 10)),
+}
+
+
+def safe_file_name(title):
+    """Return a title as a file name that every system takes, without an ending."""
+    name = re.sub(r"[^A-Za-z0-9_.,()+-]+", "_", str(title)).strip("._ ")[:80]
+    name = name.rstrip("._ ") or "piece"
+    return f"_{name}" if name.split(".")[0].lower() in RESERVED_NAMES else name
+
+# %%
+def describe_copy(piece):
+    """Return a generated piece's longest shared run as a sentence."""
+    if not piece.shared.events:
+        return "no event is shared with a training piece"
+    events, name, bar = piece.shared
+    return f"longest run shared with training: {events} events of {name}, bar {bar}"
+
+
+# %% [markdown]
+# ### Sound
+#
+# A synthesiser plays the MIDI on a sampled piano, and an MP3 of it goes into the
+# notebook: no system library, nothing from the network. Where one of its packages is
+# missing, a simple tone generator takes over and says so.
+
+# %%
+LONGEST_SOUND = 60  # seconds that a player holds
+
+
+class Sound(NamedTuple):
+    """Music as a browser plays it."""
+
+    media: str  # audio/mpeg or audio/wav
+    data: bytes
+    remarks: str  # what a listener should know
+
+
+def find_package(name):
+    """Return an optional package, or None where it is not installed."""
+    try:
+        return importlib.import_module(name)
+    except (ImportError, OSError):
+        return None
+
+
+# %%
+def play_piano(midi):
+    """Return samples (time,) of a MIDI file on a sampled piano, and their rate.
+
+    None where midirenderer, or the SoundFont in pretty_midi, is not installed.
+    """
+    synthesiser = find_package("midirenderer")
+    package = importlib.util.find_spec("pretty_midi")
+    font = Path(package.origin).with_name("TimGM6mb.sf2") if package else None
+    if not (synthesiser and font and font.exists()):
+        return None
+    wave = synthesiser.render_wave_from(font.read_bytes(), midi)
+    rate, samples = scipy.io.wavfile.read(io.BytesIO(wave))
+    pairs = samples[: len(samples) // 2 * 2].reshape(-1, 2 * samples.shape[1])
+    return pairs.mean(axis=1), rate // 2  # a piano has little above 12 kHz
+
+
+# %%
+TONE_RATE, TONE_TAIL = 22_050, 0.4  # samples a second; seconds of release
+HARMONICS = np.arange(1, 7)[:, None]
+
+
+def play_tones(notes, tempo):
+    """Return samples (time,) of notes as decaying sums of sines, and their rate."""
+    starts = (notes["onset"] * 60 / tempo * TONE_RATE).astype(int)
+    seconds = notes["duration"] * 60 / tempo + TONE_TAIL
+    sizes = (seconds * TONE_RATE).astype(int)
+    sound = np.zeros(np.max(starts + sizes))
+    for start, size, pitch, force in zip(
+        starts, sizes, notes["pitch"].tolist(), notes["velocity"] / 127
+    ):
+        time = np.arange(size) / TONE_RATE
+        waves = 440 * 2 ** ((pitch - 69) / 12) * HARMONICS
+        waves = np.sin(2 * np.pi * waves * time) * (waves < TONE_RATE / 2)
+        tone = (waves * np.exp(-1.5 * HARMONICS * time) / HARMONICS**1.5).sum(axis=0)
+        release = np.minimum((size - np.arange(size)) / (TONE_TAIL * TONE_RATE), 1)
+        sound[start : start + size] += force**1.5 * tone * release
+    return sound, TONE_RATE
+
+
+# %%
+def encode_sound(samples, rate):
+    """Return the media type and the bytes of samples (time,): MP3, or else WAV."""
+    samples = 0.8 * samples / max(np.abs(samples).max(), 1e-9)
+    buffer, writer = io.BytesIO(), find_package("soundfile")
+    if writer:
+        quality = {"bitrate_mode": "VARIABLE", "compression_level": 0.5}
+        writer.write(buffer, samples, rate, format="MP3", **quality)
+        return "audio/mpeg", buffer.getvalue()
+    scipy.io.wavfile.write(buffer, rate, (32767 * samples).astype(np.int16))
+    return "audio/wav", buffer.getvalue()
+
+
+def render_sound(notes, tempo):
+    """Return `LONGEST_SOUND` seconds of notes, from the first one on, as a Sound."""
+    until, remarks = LONGEST_SOUND * tempo / 60, []
+    notes = notes.copy()
+    notes["onset"] -= notes["onset"].min()
+    if (notes["onset"] + notes["duration"]).max() > until:
+        remarks.append(f"the first {LONGEST_SOUND} seconds")
+        notes = notes[notes["onset"] < until]
+        notes["duration"] = np.minimum(notes["duration"], until - notes["onset"])
+    played = play_piano(midi_bytes(notes, tempo, "", ()))
+    if played is None:
+        remarks.append(
+            "a tone generator stands in for the piano: pip install midirenderer "
+            "pretty_midi brings it"
+        )
+    sound = encode_sound(*(played or play_tones(notes, tempo)))
+    return Sound(*sound, "; ".join(remarks))
+
+
+# %%
+def as_data(media, data):
+    """Return bytes as the address of a page's own content."""
+    return f"data:{media};base64,{base64.b64encode(data).decode()}"
+
+
+def show_sound(sound, title):
+    """Return a Sound as HTML: a caption and an audio player."""
+    title = html.escape(title)
+    words = f"{title} ({html.escape(sound.remarks)})" if sound.remarks else title
+    return (
+        f'<figure class="tex2jax_ignore" style="margin: 4px 0">'
+        f"<figcaption>{words}</figcaption>"
+        f'<audio controls preload="metadata" aria-label="{title}" style="width: 100%; '
+        f'max-width: 480px" src="{as_data(sound.media, sound.data)}"></audio></figure>'
+    )
+
+
+def play(notes, *, tempo=120.0, title="Music"):
+    """Return an audio player of notes (an array of NOTE), to be shown by a cell.
+
+    `tempo`: quarter notes a minute. At most `LONGEST_SOUND` seconds are rendered.
+    """
+    if not len(notes):
+        raise NotebookError("There are no notes to play: generate some first.")
+    check_tempo(tempo)
+    return HTML(show_sound(render_sound(notes, tempo), title))
+
+
+# %% tags=["active-ipynb"]
+# likeness = partial(compare, "interval_similarity", excerpts[1])
+# best = [
+#     max(generated[name], key=lambda piece: likeness([piece]))
+#     for name in dict.fromkeys(("ngram", *MODELS))
+# ]
+# for piece in (training_pieces[0], *best):
+#     display(play(piece.notes, tempo=piece.tempo, title=piece.name))
+
+# %% [markdown]
+# A training piece, then from the n-gram and from each model the piece whose melody is most
+# like the held-out music: let your ears judge beside the tables.
+
+# %% [markdown]
+# ### Score
+#
+# For the eye, time is simplified: each quarter note is written in halves, thirds or
+# quarters, whichever comes nearest to what is played, and swung eighths as plain ones.
+# Notes from middle C up go to the right hand.
+
+# %%
+WRITINGS = (  # twelfths of a quarter note: where it is heard, where written, its cost
+    ((0, 6, 12), (0, 6, 12), 0),
+    ((0, 8, 12), (0, 6, 12), 0),  # swing
+    ((0, 3, 6, 9, 12), (0, 3, 6, 9, 12), 1),
+    ((0, 4, 8, 12), (0, 4, 8, 12), 1.5),
+)
+
+
+def write_beat(cells):
+    """Return where the onsets of a quarter note, in twelfths, stand in a score."""
+    choices = []
+    for heard, written, cost in WRITINGS:
+        places = np.abs(np.subtract.outer(cells, heard)).argmin(axis=1)
+        away = np.abs(cells - np.take(heard, places)).sum()
+        merged = len(cells) - len(np.unique(places))
+        choices.append((away + cost + 4 * merged, np.take(written, places).tolist()))
+    return min(choices)[1]
+
+
+def write_onsets(onsets):
+    """Return onsets in quarter lengths as twelfths in a score, in the same order."""
+    heard = np.rint(np.asarray(onsets) * 12).astype(int)
+    written = {}
+    for beat, cells in itertools.groupby(np.unique(heard), lambda cell: cell // 12):
+        cells = np.array(list(cells))
+        places = write_beat(cells - 12 * beat)
+        written.update(zip(cells.tolist(), (12 * beat + place for place in places)))
+    return np.array([written[cell] for cell in heard.tolist()], dtype=int)
+
+
+# %%
+def write_hand(starts, ends, pitches, length):
+    """Return one hand as (start, end, pitches), rests without pitches, in twelfths.
+
+    A chord lasts until the next one, unless it is let go of well before.
+    """
+    rows, at = [], 0
+    onsets = np.unique(starts).tolist()
+    for onset, after in zip(onsets, [*onsets[1:], length]):
+        here = starts == onset
+        let_go = -(-int(ends[here].max()) // 12) * 12
+        held = after - onset <= 12 or 2 * (ends[here].max() - onset) >= after - onset
+        end = after if held else min(after, max(let_go, onset + 1))
+        rows += [(at, onset, [])] if at < onset else []
+        rows.append((onset, end, sorted(set(pitches[here].tolist()))))
+        at = end
+    return rows + ([(at, length, [])] if at < length else [])
+
+
+def split_times(start, end, bar):
+    """Return a span as spans that can be written: none crosses a bar line.
+
+    Where triplets are involved, none crosses a beat.
+    """
+    widths, cuts = [bar, 12] if start % 3 or end % 3 else [bar], {start, end}
+    for width in widths:
+        cuts.update(range((start // width + 1) * width, end, width))
+    return list(itertools.pairwise(sorted(cuts)))
+
+
+# %%
+def spell_pitch(pitch, key):
+    """Return a MIDI number as a music21 pitch, by the key's place among the fifths."""
+    lowest = key.sharps - (3 if key.mode == "minor" else 5)
+    fifths = lowest + (7 * pitch - lowest) % 12
+    alteration, letter = divmod(fifths + 1, 7)
+    natural = pitch - alteration
+    return music21.pitch.Pitch(
+        step="FCGDAEB"[letter], accidental=alteration, octave=natural // 12 - 1
+    )
+
+
+def make_chord(pitches, cells, key):
+    """Return a music21 rest, note or chord that lasts some twelfths."""
+    names = [spell_pitch(pitch, key) for pitch in pitches]
+    kinds = (music21.note.Rest, music21.note.Note, music21.chord.Chord)
+    kind, length = kinds[min(len(names), 2)], Fraction(cells, 12)
+    content = names if len(names) > 1 else names[:1]
+    if kind is music21.chord.Chord:
+        return kind(content, quarterLength=length)
+    return kind(*content, quarterLength=length)
+
+
+# %%
+def make_staff(rows, clef, key, metre):
+    """Return the rows of one hand as a music21 staff, in bars."""
+    staff = music21.stream.PartStaff()
+    signs = (clef, copy.copy(key), music21.meter.TimeSignature("{}/{}".format(*metre)))
+    for sign in signs:
+        staff.insert(0, sign)
+    bar = 48 * metre[0] // metre[1]
+    for start, end, pitches in rows:
+        spans = split_times(start, end, bar)
+        for number, (first, last) in enumerate(spans):
+            chord = make_chord(pitches, last - first, key)
+            if pitches and len(spans) > 1:
+                kinds = ["start", *["continue"] * (len(spans) - 2), "stop"]
+                chord.tie = music21.tie.Tie(kinds[number])
+            staff.insert(Fraction(first, 12), chord)
+    return staff.makeNotation()
+
+
+# %%
+def make_score(notes, tempo, metre, bars):
+    """Return notes, from the bar of the first one on, as a music21 score.
+
+    A metre whose bars are no sixteenths is written as 4/4.
+    """
+    metre = metre if 16 * metre[0] % metre[1] == 0 else (4, 4)
+    bar = 48 * metre[0] // metre[1]
+    onsets = notes["onset"] - notes["onset"].min() // (bar / 12) * (bar / 12)
+    notes, onsets = (rows[onsets * 12 < bars * bar - 2] for rows in (notes, onsets))
+    starts = write_onsets(onsets)
+    ends = np.maximum(np.rint(12 * (onsets + notes["duration"])), starts + 1)
+    length = int(max(-(-(starts.max() + 1) // bar), 1) * bar)
+    ends = np.minimum(ends, length).astype(int)
+    key = find_key(notes)
+    right, staves = notes["pitch"] >= 60, []
+    clefs = (music21.clef.TrebleClef(), music21.clef.BassClef())
+    for hand, clef in zip((right, ~right), clefs):
+        rows = write_hand(starts[hand], ends[hand], notes["pitch"][hand], length)
+        staves.append(make_staff(rows, clef, key, metre))
+    mark = music21.tempo.MetronomeMark(number=round(tempo))
+    next(staves[0].getElementsByClass("Measure")).insert(0, mark)
+    brace = music21.layout.StaffGroup(staves, symbol="brace")
+    return music21.stream.Score([*staves, brace])
+
+
+# %%
+def find_key(notes):
+    """Return the key of some notes, by music21's analysis."""
+    stream = music21.stream.Stream()
+    for onset, duration, pitch, _ in notes.tolist():
+        stream.insert(onset, music21.note.Note(pitch, quarterLength=duration))
+    return stream.analyze("key")
+
+
+# %%
+SCORE_BARS = 16  # engraved at most
+ENGRAVING = {
+    "pageWidth": 2200,
+    "pageHeight": 60000,
+    "adjustPageHeight": True,
+    "scale": 40,
+    "header": "none",
+    "footer": "none",
+    "svgViewBox": True,
+    "xmlIdSeed": 1,
+}
+
+
+def engrave(notes, tempo, metre=(4, 4), bars=SCORE_BARS):
+    """Return the first bars of notes as SVG, engraved by Verovio; "" without it."""
+    verovio = find_package("verovio")
+    if not verovio:
+        return ""
+    score = make_score(notes, tempo, metre, bars)
+    toolkit = verovio.toolkit(False)  # its fonts are looked up for each thread
+    toolkit.setResourcePath(str(Path(verovio.__file__).with_name("data")))
+    toolkit.setOptions(ENGRAVING)
+    exporter = music21.musicxml.m21ToXml.GeneralObjectExporter(score)
+    toolkit.loadData(exporter.parse().decode())
+    return toolkit.renderToSVG(1)
+
+
+# %%
+def show_score(notes, *, tempo=120.0, metre=(4, 4), bars=SCORE_BARS):
+    """Return the first bars of notes (an array of NOTE) as a grand staff."""
+    if not len(notes):
+        raise NotebookError("There are no notes to engrave: generate some first.")
+    check_tempo(tempo)
+    svg = engrave(notes, tempo, metre, bars)
+    words = svg or "No score: pip install verovio brings the engraver."
+    return HTML(
+        f'<div role="img" aria-label="Score" style="background: white">{words}</div>'
+    )
+
+
+# %% tags=["active-ipynb"]
+# show_score(generated_music.notes, tempo=generated_music.tempo)
+
+# %% [markdown]
+# ### Piano roll, with bars and borrowed passages
+
+# %%
+def find_copy(piece, sources):
+    """Return the first and the last onset of the longest run shared with sources."""
+    runs = [run for run, _ in trace_runs(piece, sources)]
+    if not any(runs):
+        return None
+    last = int(np.argmax(runs)) + 1
+    cells = group_notes(piece)[0][[last - max(runs), last]]
+    return tuple((cells / GRID).tolist())
+
+
+def plot_take(piece, ax, *, primer=0.0, copied=None):
+    """Draw a piece with its bars on `ax`; return `ax`.
+
+    `primer`: quarter lengths that it begins with, in their own colour; `copied`: the
+    onsets between which a passage is marked.
+    """
+    old = piece.notes["onset"] < primer
+    plot_piano_roll(piece.notes[~old], ax, piece.name, GENERATED)
+    if old.any():
+        plot_piano_roll(piece.notes[old], ax, f"{piece.name}, from a primer", REAL)
+    if copied:
+        words = "also in a training piece"
+        ax.axvspan(*copied, color=SECOND, alpha=0.25, label=words)
+        ax.legend(loc="upper right")
+    bar = 4 * piece.metre[0] / piece.metre[1]
+    bars = math.ceil((piece.notes["onset"] + piece.notes["duration"]).max() / bar)
+    shown = np.arange(0, bars, max(1, math.ceil(bars / 16)))
+    ax.set_xticks(bar * shown, [str(number + 1) for number in shown])
+    ax.set(xlabel="bar", xlim=(0, bars * bar))
+    return ax
+
+
+# %% tags=["active-ipynb"]
+# figure, ax = plt.subplots(figsize=WIDE)
+# plot_take(generated_music, ax, copied=find_copy(generated_music, model.sources))
+# save_figure(figure, "take")
+
+# %% [markdown]
+# Where the model came nearest to a training piece, in whatever key, is shaded green.
+
+# %% [markdown]
+# ### The same as a web page
+#
+# `voila Music_Generation_LSTM.ipynb` serves this notebook as a page: the report of the
+# last run and the Studio below, without code.
+
+# %%
+def show_report(folder):
+    """Display the figures and the main tables that the last run left in a folder."""
+    folder = Path(folder)
+    display(Markdown("# Jazz Piano Music Generation Using LSTM\n\nWhat each model "
+                     "scores; the band is real music against real music."))  # fmt: skip
+    for name in ("evaluation", "histograms"):
+        path = folder / "figures" / f"{name}.png"
+        if path.exists():
+            source = as_data("image/png", path.read_bytes())
+            style = "width: 100%; max-width: 900px"
+            display(HTML(f'<img alt="{name}" style="{style}" src="{source}">'))
+    path = folder / "tables" / "cross_validation.csv"
+    if path.exists():
+        display(summarise_folds(pd.read_csv(path)))
+    else:
+        display(Markdown("*There is no report yet: run the notebook first.*"))
+
+
+# %%
+class StoredModels(Mapping):
+    """The models of the last run by name, each loaded when it is first asked for.
+
+    Where there is none, one is trained for a moment and not kept.
+    """
+
+    def __init__(self, names, pieces, folder):
+        self.names, self.pieces, self.folder = tuple(names), pieces, Path(folder)
+        self.loaded = {}
+
+    def __iter__(self):
+        return iter(self.names)
+
+    def __len__(self):
+        return len(self.names)
+
+    def __getitem__(self, name):
+        if name not in self.loaded:
+            self.loaded[name] = self.open(name)
+        return self.loaded[name]
+
+    def open(self, name):
+        """Return a model as the last run left it, or else trained for a moment."""
+        try:
+            return load_model(self.folder / name)
+        except NotebookError:
+            return train_fold(name, TRAINERS[name], self.pieces, [], SEED, 1)[0]
+
+
+# %%
+def list_missing(names, folder):
+    """Return a sentence for each model in a folder that will have to be trained."""
+    rows = []
+    for name in names:
+        try:
+            read_bundle(Path(folder) / name)
+        except NotebookError as error:
+            rows.append(f"{error} Here one epoch must do: it will not play well.")
+    return rows
+
+
+# %% tags=["active-ipynb"]
+# # needed by the page
+# if AS_PAGE:
+#     display(HTML("<style>.jp-MarkdownCell { display: none }</style>"))
+#     cache = Path(OUTPUT_FOLDER) / "cache"
+#     training_pieces, _ = load_corpus(TRAINING_FOLDER, "training", cache, {})
+#     validation_pieces, _ = load_corpus(VALIDATION_FOLDER, "validation", cache, {})
+#     show_report(OUTPUT_FOLDER)
+#     folder = Path(OUTPUT_FOLDER) / "models"
+#     models = StoredModels(MODELS, training_pieces, folder)
+#     for sentence in list_missing(MODELS, folder):
+#         display(HTML(f"<p><em>{html.escape(sentence)}</em></p>"))
+
+# %% [markdown]
+# ### Studio
+#
+# A panel to play with: choose who writes and what to go on from, press Generate, listen,
+# look, compare two takes, keep the MIDI. The same random seed and settings give the same
+# file. Models count in four, so every take is notated in 4/4.
+
+# %%
+@dataclass(frozen=True)
+class Request:
+    """What is asked of the Studio; the same request gives the same take."""
+
+    model: str
+    start: str  # the piece whose random place the model goes on from
+    length: int = 100
+    temperature: float = 1.0
+    top_p: float = 1.0
+    energy: str = "any"
+    brightness: str = "any"
+    tempo: int = 0  # quarter notes a minute; 0: as the piece it starts from
+    seed: int = 1
+    primer: Piece | None = None  # takes the place of `start`
+
+    def list_settings(self):
+        """Return the settings as one line each, a primer by its name."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        if primer := values.pop("primer"):
+            values["start"] = f"primer {primer.name}"
+        return [f"{name} {value}" for name, value in values.items()]
+
+
+# %%
+@dataclass(frozen=True)
+class Take:
+    """A piece that the Studio has written."""
+
+    request: Request
+    piece: Piece
+    primer: float = 0.0  # quarter lengths of the primer that it begins with
+
+    def written(self):
+        """Return the piece without the primer's notes."""
+        new = self.piece.notes["onset"] >= self.primer
+        return replace(self.piece, notes=self.piece.notes[new])
+
+    def as_midi(self):
+        """Return the bytes of the take's MIDI file."""
+        comments = [describe_copy(self.piece), *self.request.list_settings()]
+        return midi_bytes(self.piece.notes, self.piece.tempo, self.piece.name, comments)
+
+
+# %%
+def make_take(request, models, pieces, watch=None):
+    """Return the take that a request asks for.
+
+    `models` and `pieces` by name; `watch`: told the share that is done.
+    """
+    model, primer = models[request.model], 0.0
+    generator = np.random.default_rng(request.seed)
+    if request.primer:
+        seed, tempo = read_primer(request.primer, model.vocabulary)
+        primer = (seed["step"].sum() + 0.5) / GRID
+        source = request.primer
+    else:
+        source = pieces[request.start]
+        (seed,) = choose_seeds([source], model.vocabulary, 1, generator)
+        tempo = source.tempo
+    moods = [None if m == "any" else m for m in (request.energy, request.brightness)]
+    piece = generate_music(
+        model, seed, request.length, temperature=request.temperature,
+        top_p=request.top_p, energy=moods[0], brightness=moods[1],
+        tempo=request.tempo or tempo, generator=generator,
+        joined=request.primer is not None, watch=watch,
+    )  # fmt: skip
+    take = Take(
+        request, replace(piece, name=f"{model.name} after {source.name}"), primer
+    )
+    shared = find_shared_run(take.written(), model.sources)
+    return replace(take, piece=replace(take.piece, shared=shared))
+
+
+# %%
+def compare_take(piece, pieces, vocabulary):
+    """Return a table of a piece's figures beside those of real excerpts as long.
+
+    `pieces`: held-out ones; the band holds nine of ten of them.
+    """
+    generator = np.random.default_rng(SEED)
+    length = len(group_notes(piece)[0])
+    real = cut_excerpts(pieces, vocabulary, length, generator)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a short take may have nothing to count
+        rows = {
+            metric: (
+                compare(metric, real, [piece]),
+                [compare(metric, real[:i] + real[i + 1 :], [each])
+                 for i, each in enumerate(real)],
+            )
+            for metric in HEADLINE_METRICS
+        }  # fmt: skip
+        others = [describe_music(each) for each in real]
+        for name, value in describe_music(piece).items():
+            rows[name] = (value, [each[name] for each in others])
+        bands = [np.nanquantile(band, (0.05, 0.95)) for _, band in rows.values()]
+    table = pd.DataFrame(bands, list(rows), ["real, from", "to"]).round(3)
+    table.insert(0, "this take", [round(value, 3) for value, _ in rows.values()])
+    return table.rename(index=lambda name: name.replace("_", " "))
+
+
+# %%
+def draw_roll(take, sources, marked):
+    """Return a take's piano roll as HTML; `marked`: shade what is in a source."""
+    figure = plt.matplotlib.figure.Figure(figsize=WIDE, layout="constrained")
+    copied = find_copy(take.written(), sources) if marked else None
+    plot_take(take.piece, figure.add_subplot(), primer=take.primer, copied=copied)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    source = as_data("image/png", buffer.getvalue())
+    words = html.escape(f"Piano roll of {take.piece.name}")
+    return f'<img alt="{words}" style="width: 100%" src="{source}">'
+
+
+def offer_file(take):
+    """Return a link to download a take's MIDI file, as HTML."""
+    name = f"{safe_file_name(take.piece.name)}_seed_{take.request.seed}.mid"
+    source = as_data("audio/midi", take.as_midi())
+    return f'<p><a download="{name}" href="{source}"><u>Download the MIDI</u></a></p>'
+
+
+# %%
+def render_heard(take, name):
+    """Return a take's player and the link to its file, as HTML by part."""
+    title = f"{name}: {take.piece.name}, seed {take.request.seed}"
+    sound = render_sound(take.piece.notes, take.piece.tempo)
+    return {"sound": show_sound(sound, title) + offer_file(take)}
+
+
+def render_seen(take, model, held_out, marked):
+    """Return the figures and the pictures of a take, as HTML by part."""
+    piece = take.piece
+    figures = compare_take(take.written(), held_out, model.vocabulary)
+    words = html.escape(describe_copy(piece).capitalize())
+    score = show_score(piece.notes, tempo=piece.tempo, metre=piece.metre)
+    return {
+        "facts": f"<p>{words}.</p>{figures.to_html(border=0, col_space=80)}",
+        "roll": draw_roll(take, model.sources, marked),
+        "score": score.data,
+    }
+
+
+# %%
+class TakeView:
+    """Where the Studio shows one take, beside the other one."""
+
+    def __init__(self, name):
+        self.name, self.take = name, None
+        names = ("sound", "roll", "score", "facts")
+        self.parts = {part: widgets.HTML() for part in names}
+        for part, box in self.parts.items():
+            box.add_class(f"studio-{part}")
+            box.layout.overflow = "auto hidden"
+        layout = widgets.Layout(flex="1 1 340px", min_width="0", width="auto")
+        self.box = widgets.VBox([*self.parts.values()], layout=layout)
+        self.box.add_class(f"studio-take-{name.lower()}")
+        self.show(None, {})
+
+    def show(self, take, contents):
+        """Show a take's HTML in the parts that are named; a new take empties all."""
+        if take is None or take is not self.take:
+            contents = {**dict.fromkeys(self.parts, ""), **contents}
+        self.take, self.box.layout.display = take, "flex" if take else "none"
+        for part, content in contents.items():
+            self.parts[part].value = content
+
+
+# %%
+def make_choice(words, options, value=None):
+    """Return a drop-down list with a label."""
+    value = options[0] if value is None else value
+    return widgets.Dropdown(options=options, value=value, description=words)
+
+
+def make_controls(models, pieces):
+    """Return the Studio's controls, by name, with good defaults."""
+    moods = ("any", *MOODS)
+    controls = {
+        "model": make_choice("Model", list(models), list(models)[-1]),
+        "start": make_choice("Go on from", list(pieces)),
+        "length": widgets.BoundedIntText(100, 1, 1000, 20, description="Events"),
+        "temperature": widgets.BoundedFloatText(
+            value=1.0, min=0.1, max=3.0, step=0.05, description="Temperature"
+        ),
+        "top_p": make_choice("Top-p", [1.0, 0.98, 0.95, 0.9, 0.8]),
+        "energy": make_choice("Energy", moods),
+        "brightness": make_choice("Brightness", moods),
+        "tempo": widgets.BoundedIntText(0, 0, 400, description="Tempo, 0: same"),
+        "seed": widgets.BoundedIntText(1, 0, 10**9, description="Random seed"),
+    }
+    for control in controls.values():
+        control.style.description_width = "110px"
+        control.layout = widgets.Layout(width="auto", max_width="420px")
+    return controls
+
+
+# %%
+def make_buttons():
+    """Return what the Studio is worked with beside its controls, by name."""
+    return {
+        "primer": widgets.FileUpload(accept=".mid,.midi", description="MIDI primer"),
+        "drop": widgets.Button(description="No primer", disabled=True),
+        "generate": widgets.Button(description="Generate", button_style="primary"),
+        "cancel": widgets.Button(description="Cancel", disabled=True),
+        "progress": widgets.FloatProgress(max=1.0, description="Progress"),
+        "status": widgets.HTML(),
+        "a": widgets.Dropdown(description="Take A"),
+        "b": widgets.Dropdown(description="Take B"),
+        "marked": widgets.Checkbox(description="Mark borrowed passages", indent=False),
+    }
+
+
+LARGEST_UPLOAD = 10**6  # bytes
+
+
+def read_upload(upload):
+    """Return an uploaded MIDI file as a piece; NotebookError says what is wrong."""
+    name, content = readable(Path(str(upload["name"])).stem), bytes(upload["content"])
+    if len(content) > LARGEST_UPLOAD:
+        raise NotebookError(f"{name} is larger than 1 MB: choose a shorter MIDI file.")
+    try:
+        return parse_bytes(content, name)
+    except MidiFileError as error:
+        raise NotebookError(f"{name} cannot be used: {error}.") from None
+
+
+# %%
+class Cancelled(Exception):
+    """Raised in a generation that its listener has stopped."""
+
+
+# %%
+class StudioWork:
+    """How the Studio works beside the page, so that its buttons stay alive."""
+
+    def start(self, job):
+        """Let a coroutine run beside the page."""
+        task = asyncio.get_running_loop().create_task(job)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def work(self, function, *arguments):
+        """Return what a function gives, called in a thread, one call at a time."""
+        loop = asyncio.get_running_loop()
+        job = loop.run_in_executor(self.thread, partial(function, *arguments))
+        while not job.done():
+            await asyncio.wait([job], timeout=0.1)
+            self.buttons["progress"].value = self.share
+        return job.result()
+
+    def watch(self, share):
+        """Note how much is done; stop the generation that calls if it was cancelled."""
+        self.share = share
+        if self.cancelled:
+            raise Cancelled("Cancelled; nothing was kept.")
+
+    def say(self, words):
+        """Show a sentence to the reader, as text."""
+        self.buttons["status"].value = f'<p role="status">{html.escape(words)}</p>'
+
+
+# %%
+class StudioTakes(StudioWork):
+    """What the Studio knows: its takes, its primer, and what its controls ask for."""
+
+    def read_request(self):
+        """Return the request that the controls stand for."""
+        values = {name: each.value for name, each in self.controls.items()}
+        return Request(**values, primer=self.primer)
+
+    def keep(self, take):
+        """Add a take to the history, choose it as take A, and return it."""
+        self.takes.append(take)
+        names = [
+            (f"{number}: {each.piece.name}, seed {each.request.seed}", number)
+            for number, each in enumerate(self.takes, 1)
+        ]
+        other, self.listening = self.buttons["b"].value or 0, False
+        lists = {"a": (names, len(names)), "b": ([("none", 0), *names], other)}
+        for button, (options, value) in lists.items():
+            self.buttons[button].options = options
+            self.buttons[button].value = value
+        self.listening = True
+        return take
+
+
+# %%
+class StudioState(StudioTakes):
+    """Whether the Studio is at work, and what its music goes on from."""
+
+    def set_busy(self, busy):
+        """Open or close the buttons for a generation."""
+        self.busy, self.cancelled, self.share = busy, False, 0.0
+        self.buttons["progress"].value = 0.0
+        self.buttons["generate"].disabled = busy
+        self.buttons["cancel"].disabled = not busy
+
+    def use_primer(self, piece):
+        """Take a piece as the primer, or none."""
+        self.primer = piece
+        self.controls["start"].disabled = piece is not None
+        self.buttons["drop"].disabled = piece is None
+        name = piece.name if piece else "the piece in the list"
+        self.say(f"The music will go on from {name}.")
+
+    def drop(self, button=None):
+        """Go on without the primer."""
+        self.buttons["primer"].value = ()
+        self.use_primer(None)
+
+
+# %%
+class StudioActions(StudioState):
+    """What happens when something is generated or chosen."""
+
+    async def show(self, view, take):
+        """Show a take: first what is heard, then what is seen."""
+        view.ticket = ticket = object()  # a later choice takes its place
+        heard = await self.work(render_heard, take, view.name)
+        if view.ticket is ticket:
+            view.show(take, heard)
+        model, marked = self.models[take.request.model], self.buttons["marked"].value
+        seen = await self.work(render_seen, take, model, self.held_out, marked)
+        if view.ticket is ticket:
+            view.show(take, seen)
+
+    async def compose(self):
+        """Write a take as the controls ask, keep it and show it as take A."""
+        self.say("Writing …")
+        request = self.read_request()
+        take = await self.work(make_take, request, self.models, self.pieces, self.watch)
+        await self.show(self.views["a"], self.keep(take))
+        self.say(f"Here it is. {take.piece.remarks}".strip())
+
+    async def attempt(self, job):
+        """Do a job; whatever fails, say it in a sentence and go on."""
+        try:
+            await job
+        except (Cancelled, NotebookError) as error:
+            self.say(str(error))
+        except Exception as error:
+            self.say(f"That failed ({error!r}). Change a setting and try again.")
+
+
+# %%
+class StudioEvents(StudioActions):
+    """What the Studio's buttons do."""
+
+    async def generate(self):
+        """Compose, unless that is under way."""
+        if not self.busy:
+            self.set_busy(True)
+            await self.attempt(self.compose())
+            self.set_busy(False)
+
+    async def upload(self, uploaded):
+        """Take an uploaded file as the primer."""
+        self.drop()
+        self.use_primer(await self.work(read_upload, uploaded))
+
+    async def choose(self, view, number):
+        """Show the take of that number, or none."""
+        if number:
+            return await self.show(view, self.takes[number - 1])
+        view.ticket = None
+        view.show(None, {})
+
+    async def mark(self):
+        """Draw the piano rolls again, with or without what was borrowed."""
+        for view in self.views.values():
+            if take := view.take:
+                sources = self.models[take.request.model].sources
+                options = (sources, self.buttons["marked"].value)
+                roll = await self.work(draw_roll, take, *options)
+                view.show(take, {"roll": roll} if view.take is take else {})
+
+
+# %%
+class Studio(StudioEvents):
+    """A panel to generate, hear, see, compare and keep music.
+
+    `models` by name; `pieces`: what the music may go on from; `held_out`: real pieces
+    that its figures are compared with.
+    """
+
+    def __init__(self, models, pieces, held_out):
+        self.models, self.held_out = models, held_out
+        self.pieces = name_pieces(pieces)
+        self.takes, self.primer, self.tasks, self.listening = [], None, set(), True
+        self.thread = ThreadPoolExecutor(1)
+        self.controls, self.buttons = make_controls(models, self.pieces), make_buttons()
+        self.views = {"a": TakeView("A"), "b": TakeView("B")}
+        self.set_busy(False)
+        connect(self)
+        self.panel = lay_out(self.controls, self.buttons, self.views)
+
+    def open_with(self, request):
+        """Show a first take at once."""
+        take = self.keep(make_take(request, self.models, self.pieces))
+        model, held_out = self.models[request.model], self.held_out
+        heard, seen = render_heard(take, "A"), render_seen(take, model, held_out, False)
+        self.views["a"].show(take, {**heard, **seen})
+
+    def _repr_mimebundle_(self, **options):
+        """Return the panel, and a sentence where there is no kernel to serve it."""
+        words = "The Studio opens here when this cell is run."
+        return {**self.panel._repr_mimebundle_(**options), "text/plain": words}
+
+
+# %%
+def name_pieces(pieces):
+    """Return the pieces that are long enough to go on from, by names of their own."""
+    named = {}
+    for piece in pieces:
+        name, number = piece.name, 1
+        while name in named:
+            number += 1
+            name = f"{piece.name} ({number})"
+        if len(group_notes(piece)[0]) > SEQUENCE_LENGTH:
+            named[name] = piece
+    return named
+
+
+# %%
+def connect(studio):
+    """Connect a Studio's buttons with what they do."""
+    buttons = studio.buttons
+
+    def choose(view, change):
+        if studio.listening:
+            studio.start(studio.attempt(studio.choose(view, change["new"])))
+
+    def upload(change):
+        for uploaded in change["new"][-1:]:
+            studio.start(studio.attempt(studio.upload(uploaded)))
+
+    buttons["generate"].on_click(lambda _: studio.start(studio.generate()))
+    buttons["cancel"].on_click(lambda _: setattr(studio, "cancelled", True))
+    buttons["drop"].on_click(studio.drop)
+    buttons["primer"].observe(upload, "value")
+    buttons["marked"].observe(
+        lambda _: studio.start(studio.attempt(studio.mark())), "value"
+    )
+    for name, view in studio.views.items():
+        buttons[name].observe(partial(choose, view), "value")
+
+
+# %%
+def lay_out(controls, buttons, views):
+    """Return the widgets of a Studio as one that suits any width."""
+    wrap = widgets.Layout(flex_flow="row wrap", width="100%")
+    columns = "repeat(auto-fit, minmax(min(320px, 100%), 1fr))"
+    grid = widgets.Layout(display="grid", grid_template_columns=columns)
+
+    def line(*names):
+        return widgets.HBox([buttons[name] for name in names], layout=wrap)
+
+    panel = widgets.VBox([
+        widgets.GridBox([*controls.values()], layout=grid),
+        line("primer", "drop"), line("generate", "cancel", "progress"),
+        buttons["status"], line("a", "b", "marked"),
+        widgets.HBox([view.box for view in views.values()], layout=wrap),
+    ])  # fmt: skip
+    panel.add_class("studio")
+    return panel
+
+
+# %% tags=["active-ipynb"]
+# # needed by the page
+# studio = Studio(models, validation_pieces + training_pieces, validation_pieces)
+# if AS_PAGE:
+#     studio.start(studio.generate())  # it is there a moment after the page
+# else:
+#     studio.open_with(studio.read_request())
+# studio
+
+# %% [markdown]
+# ## 12 Export
+#
+# **Where is my music?** In `outputs/midi`. Each file holds its title, model, seed and
+# settings as text, is read back and compared note for note. No file is ever overwritten
+# by other music: a new one gets a number, and the notebook says so.
+
+# %%
+def free_path(path, data):
+    """Return the path, or one with a number where other content stands there."""
+    path, number = Path(path), 1
+    place = path
+    while place.exists() and not (place.is_file() and place.read_bytes() == data):
+        number += 1
+        place = path.with_stem(f"{path.stem}-{number}")
+    if place != path:
+        print(f"{path.name} holds other music; this is kept as {place.name}.")
+    return place
+
+
+# %%
 def write_midi(notes, path, *, tempo, title, comments=()):
     """Write notes to a MIDI file, read it back, compare, and return the path written.
 
@@ -4745,15 +5763,6 @@ def sorted_ticks(notes):
         [onset, np.maximum(duration, 1), notes["pitch"], notes["velocity"]]
     )
     return rows[np.lexsort((rows[:, 2], rows[:, 0]))]
-
-
-# %%
-def describe_copy(piece):
-    """Return a generated piece's longest shared run as a sentence."""
-    if not piece.shared.events:
-        return "no event is shared with a training piece"
-    events, name, bar = piece.shared
-    return f"longest run shared with training: {events} events of {name}, bar {bar}"
 
 
 # %% tags=["active-ipynb"]
@@ -4837,8 +5846,8 @@ def conclude(means, values, name):
 #
 # Mood is measured, not felt: density, force, mode and register stand for it.
 #
-# **Next.** A sense of form beyond the running averages; sound and score inside the
-# notebook.
+# **Next.** A sense of form beyond the running averages; a melody that stands out from its
+# chords.
 #
 # **References.** Hochreiter and Schmidhuber (1997), *Long short-term memory*. Witten
 # and Bell (1991), *The zero-frequency problem*. Cuthbert and Ariza (2010), *music21*.

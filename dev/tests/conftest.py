@@ -1,6 +1,7 @@
 """What all tests share: the notebook's definitions, and outputs out of the way."""
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -48,3 +49,20 @@ def tiny(notebook, monkeypatch):
     for name, value in small.items():
         monkeypatch.setattr(notebook, name, value)
     return notebook
+
+
+@pytest.fixture(scope="session")
+def quick_run(tmp_path_factory):
+    """Return the folder and the notebook of a quick run, outputs and all.
+
+    Among the training pieces stands a file that cannot be read.
+    """
+    from helpers import BAD_FILE, FOLDERS, ROOT, run_notebook
+
+    folder = tmp_path_factory.mktemp("fresh machine")
+    for name in FOLDERS:
+        if not any((ROOT / name).glob("*.mid")):
+            pytest.skip(f"{name} has no MIDI files")
+        shutil.copytree(ROOT / name, folder / name)
+    (folder / FOLDERS[0] / "broken.mid").write_bytes(BAD_FILE)
+    return folder, run_notebook(folder)

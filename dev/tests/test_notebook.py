@@ -1,18 +1,10 @@
 """The whole notebook in a real kernel, as a user runs it."""
 
-import shutil
-
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import ROOT
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from helpers import BAD_FILE, FOLDERS, run_notebook
 
-from refresh import read_twin, set_parameters
-
-FOLDERS = ("jazz_sample_files", "Validation_samples")
-BAD_FILE = b"MThd\x00\x00\x00\x06\x00\x01\x00\x01\x01\xe0MTrk\x00\x00\xff\xff\x00\x90"
 TABLES = {
     "corpus": "split file status reason notes events seconds tempo_bpm",
     "cross_validation": "model fold pieces_held_out epochs seconds nats_per_event "
@@ -24,20 +16,6 @@ TABLES = {
     "moods": "energy brightness measured_energy measured_brightness",
 }
 FIGURES = ("corpus", "learning_curves", "temperatures", "evaluation", "histograms")
-
-
-def run(folder, **parameters):
-    """Run the notebook in a folder with QUICK_RUN; return it with its outputs."""
-    notebook = set_parameters(read_twin(), QUICK_RUN=True, **parameters)
-    client = NotebookClient(
-        notebook, timeout=400, kernel_name="python3",
-        resources={"metadata": {"path": str(folder)}},
-    )  # fmt: skip
-    try:
-        client.execute()
-    except CellExecutionError:
-        pass  # the outputs tell
-    return notebook
 
 
 def errors(notebook):
@@ -68,18 +46,9 @@ def read_tables(folder):
 
 
 @pytest.fixture(scope="module")
-def first(tmp_path_factory):
-    """Return the folder, the notebook and the tables of a first run.
-
-    Among the training pieces stands a file that cannot be read.
-    """
-    folder = tmp_path_factory.mktemp("fresh machine")
-    for name in FOLDERS:
-        if not any((ROOT / name).glob("*.mid")):
-            pytest.skip(f"{name} has no MIDI files")
-        shutil.copytree(ROOT / name, folder / name)
-    (folder / FOLDERS[0] / "broken.mid").write_bytes(BAD_FILE)
-    return folder, run(folder), read_tables(folder)
+def first(quick_run):
+    """Return the folder, the notebook and the tables of a first run."""
+    return *quick_run, read_tables(quick_run[0])
 
 
 def test_the_notebook_runs_to_its_end(first):
@@ -150,7 +119,7 @@ def test_midi_files_are_read_back(first, notebook):
 def second(first):
     """Return the notebook and the tables of a second run in the same folder."""
     folder, _, _ = first
-    return run(folder), read_tables(folder)
+    return run_notebook(folder), read_tables(folder)
 
 
 def test_a_second_run_takes_what_is_there(second):
@@ -181,6 +150,6 @@ def test_a_folder_without_music_stops_with_one_sentence(tmp_path, content):
         (tmp_path / name).mkdir()
         if content:
             (tmp_path / name / "broken.mid").write_bytes(content)
-    (error,) = errors(run(tmp_path))
+    (error,) = errors(run_notebook(tmp_path))
     assert error.ename == "NotebookError" and FOLDERS[0] in error.evalue
     assert error.traceback == [f"NotebookError: {error.evalue}"]

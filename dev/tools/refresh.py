@@ -28,6 +28,7 @@ METADATA = {
     "language_info": {"name": "python"},
     "jupytext": {"formats": "ipynb,dev//py:percent"},
 }
+WIDGET = "application/vnd.jupyter.widget-view+json"  # nothing without its kernel
 NOISE = re.compile(
     r"WARNING: All log messages before absl.*\n?|[IWE]\d{4} \d\d:\d\d.*\n?|"
     r"[IWEF]0000 00:00:.*\n?|[a-z]+: +\d+%\|.*?\|[^\n\r]*\]"
@@ -88,6 +89,7 @@ def strip(notebook):
             for output in cell.outputs:
                 if output.output_type == "stream":
                     output.text = strip_stream(output.text)
+                output.get("data", {}).pop(WIDGET, None)
             cell.outputs = [o for o in cell.outputs if o.get("text", "full")]
     return notebook
 

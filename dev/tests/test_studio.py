@@ -1,0 +1,306 @@
+"""The Studio without a browser: takes, manners, and what the page leaves out."""
+
+import asyncio
+import io
+
+import mido
+import numpy as np
+import pytest
+from helpers import random_piece, rows, small_file
+
+NASTY = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="module")
+def pieces():
+    """Return five random pieces, one with a name that is no markup."""
+    return [random_piece(i, 80, name=NASTY if i == 0 else None) for i in range(5)]
+
+
+@pytest.fixture
+def models(notebook, monkeypatch, pieces):
+    """Return an n-gram as the only model."""
+    monkeypatch.setattr(notebook, "SEQUENCE_LENGTH", 8)
+    model, _ = notebook.train_fold("ngram", notebook.train_ngram, pieces, [], 1, 3)
+    return {"ngram": model}
+
+
+@pytest.fixture
+def studio(notebook, models, pieces):
+    """Return a Studio with a first take."""
+    request = notebook.Request("ngram", pieces[1].name, length=40)
+    opened = notebook.Studio(models, pieces, pieces[1:])
+    opened.open_with(request)
+    return opened
+
+
+def read_file(take):
+    """Return a take's MIDI file as another library reads it."""
+    return mido.MidiFile(file=io.BytesIO(take.as_midi()))
+
+
+def generate(studio):
+    """Press the button, so to speak, and return what the status says."""
+    asyncio.run(studio.generate())
+    return studio.buttons["status"].value
+
+
+def contents(studio, view="a"):
+    """Return the HTML that a view shows, by part."""
+    return {part: box.value for part, box in studio.views[view].parts.items()}
+
+
+def test_it_opens_with_a_take(studio):
+    shown = contents(studio)
+    assert "<audio" in shown["sound"] and "download=" in shown["sound"]
+    assert "<svg" in shown["score"] and "data:image/png" in shown["roll"]
+    assert "kl divergence" in shown["facts"] and "longest run" in shown["facts"].lower()
+    assert contents(studio, "b") == dict.fromkeys(shown, "")
+    assert studio.views["b"].box.layout.display == "none"
+
+
+def test_the_same_request_gives_the_same_file(notebook, models, pieces):
+    named = {piece.name: piece for piece in pieces}
+    request = notebook.Request("ngram", pieces[2].name, length=30, seed=9)
+    first, again = (notebook.make_take(request, models, named) for _ in range(2))
+    assert first.as_midi() == again.as_midi()
+    other = notebook.replace(request, seed=10)
+    assert notebook.make_take(other, models, named).as_midi() != first.as_midi()
+
+
+def test_the_file_holds_the_notes_and_the_settings(notebook, studio):
+    take = studio.takes[0]
+    data = take.as_midi()
+    assert rows(notebook.parse_bytes(data, "x")) == rows(take.piece)
+    texts = [m.text for m in read_file(take).tracks[0] if m.type == "text"]
+    assert {"model ngram", "length 40", "seed 1", "temperature 1.0"} <= set(texts)
+
+
+def test_a_new_take_is_kept_and_the_old_one_can_be_compared(studio):
+    before = contents(studio)
+    studio.controls["seed"].value = 5
+    assert "Here it is" in generate(studio) and len(studio.takes) == 2
+    assert contents(studio)["roll"] != before["roll"]
+    assert studio.buttons["a"].value == 2
+
+    async def compare():
+        studio.buttons["b"].value = 1
+        await asyncio.gather(*studio.tasks)
+
+    asyncio.run(compare())
+    shown = contents(studio, "b")
+    assert shown["roll"] == before["roll"] and "B: " in shown["sound"]
+    assert studio.views["b"].box.layout.display == "flex"
+
+
+def test_progress_is_told_and_cancelling_keeps_nothing(studio, monkeypatch):
+    shares, original = [], studio.watch
+
+    def watch(share):
+        shares.append(share)
+        studio.cancelled = share >= 0.5
+        original(share)
+
+    studio.watch = watch
+    assert "Cancelled" in generate(studio) and len(studio.takes) == 1
+    assert shares == sorted(shares) and shares[0] == 0 and shares[-1] == 0.5
+    studio.watch = original
+    assert "Here it is" in generate(studio) and len(studio.takes) == 2
+
+
+def test_two_clicks_write_one_take(studio):
+    async def click_twice():
+        await asyncio.gather(studio.generate(), studio.generate())
+
+    asyncio.run(click_twice())
+    assert len(studio.takes) == 2 and not studio.buttons["generate"].disabled
+
+
+def test_the_last_choice_is_shown(studio):
+    for seed in (5, 6):
+        studio.controls["seed"].value = seed
+        generate(studio)
+
+    async def choose_quickly():
+        for number in (1, 2, 3, 1):
+            studio.buttons["b"].value = number
+        studio.buttons["a"].value = 2
+        await asyncio.gather(*studio.tasks)
+
+    asyncio.run(choose_quickly())
+    assert "seed 1" in contents(studio, "b")["sound"]
+    assert "seed 5" in contents(studio)["sound"]
+
+    async def choose_none():
+        studio.buttons["b"].value = 2
+        studio.buttons["b"].value = 0
+        await asyncio.gather(*studio.tasks)
+
+    asyncio.run(choose_none())
+    assert not any(contents(studio, "b").values())
+
+
+def test_marking_draws_the_rolls_again(studio):
+    before = contents(studio)
+
+    async def mark():
+        studio.buttons["marked"].value = True
+        await asyncio.gather(*studio.tasks)
+
+    asyncio.run(mark())
+    after = contents(studio)
+    assert after.pop("roll") != before.pop("roll") and after == before
+
+
+def test_what_cannot_be_drawn_is_said(studio, notebook, monkeypatch):
+    monkeypatch.setattr(notebook, "render_seen", None)
+
+    async def choose():
+        await studio.attempt(studio.choose(studio.views["b"], 1))
+
+    asyncio.run(choose())
+    assert "That failed" in studio.buttons["status"].value
+
+
+def test_pieces_of_one_name_are_told_apart_and_short_ones_left_out(notebook, models):
+    pieces = [random_piece(seed, 30, name="tune") for seed in range(3)]
+    short = random_piece(9, 3, name="short")
+    named = notebook.name_pieces([*pieces, short])
+    assert list(named) == ["tune", "tune (2)", "tune (3)"]
+    assert named["tune (2)"] is pieces[1]
+
+
+def test_a_mistake_is_a_sentence_and_the_panel_goes_on(studio, notebook, monkeypatch):
+    studio.controls["energy"].value = "high"
+    assert notebook.NO_MOOD in notebook.html.unescape(generate(studio))
+    studio.controls["energy"].value = "any"
+
+    def fail(*_, **__):
+        raise RuntimeError(NASTY)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(notebook, "generate_music", fail)
+        status = generate(studio)
+    assert "That failed" in status and "<img" not in status
+    assert not studio.buttons["generate"].disabled
+    assert "Here it is" in generate(studio)
+
+
+def upload(studio, name, content):
+    """Give the Studio a file, as the browser does; return what the status says."""
+    job = studio.upload({"name": name, "content": memoryview(content)})
+    asyncio.run(studio.attempt(job))
+    return studio.buttons["status"].value
+
+
+def test_a_primer_is_gone_on_from(notebook, studio):
+    data = small_file([60, 64, 67, 72])
+    assert "primer" in upload(studio, "primer.mid", data)
+    assert studio.controls["start"].disabled
+    generate(studio)
+    take = studio.takes[-1]
+    beginning = take.piece.notes[take.piece.notes["onset"] < take.primer]
+    assert beginning["pitch"].tolist() == [60, 64, 67, 72]
+    assert len(take.piece.notes) > 4 and take.piece.tempo == pytest.approx(120)
+    new = take.written()
+    assert rows(new) == rows(take.piece)[4:]
+    sources = studio.models["ngram"].sources
+    assert take.piece.shared == notebook.find_shared_run(new, sources)
+    texts = [m.text for m in read_file(take).tracks[0] if m.type == "text"]
+    assert "start primer primer" in texts
+    studio.drop()
+    assert studio.primer is None and not studio.controls["start"].disabled
+
+
+@pytest.mark.parametrize(
+    "name, content, reason",
+    [
+        ("big.mid", bytes(1_000_001), "1 MB"),
+        ("rubbish.mid", b"no music", "cannot be used"),
+        ("empty.mid", b"", "cannot be used"),
+        (f"{NASTY}.mid", b"no music", "&lt;img"),
+    ],
+)
+def test_bad_uploads_are_one_sentence(studio, name, content, reason):
+    status = upload(studio, name, content)
+    assert reason in status and "<img" not in status
+    assert studio.primer is None and "Here it is" in generate(studio)
+
+
+def test_names_are_shown_as_text(notebook, studio):
+    studio.controls["start"].value = NASTY
+    generate(studio)
+    shown = contents(studio)
+    text = "".join(shown.values()).replace('<img alt="Piano roll', "")
+    assert "<img" not in text and "&lt;img src=x" in text
+    assert NASTY in studio.takes[-1].piece.name
+
+
+def test_figures_of_a_take_stand_beside_real_ones(notebook, models, pieces):
+    table = notebook.compare_take(pieces[0], pieces[1:], models["ngram"].vocabulary)
+    assert list(table.columns) == ["this take", "real, from", "to"]
+    assert {"kl divergence", "swing ratio"} <= set(table.index)
+    assert (table["real, from"] <= table["to"]).all()
+    copy = notebook.compare_take(pieces[1], pieces[1:2], models["ngram"].vocabulary)
+    assert copy.loc["kl divergence", "this take"] == pytest.approx(0, abs=0.01)
+
+
+# The page.
+
+
+@pytest.mark.parametrize(
+    "cell, kept",
+    [
+        ("import os\n\nSIZE = 3\n", True),
+        ("def f():\n    return print()\n", True),
+        ("A, B = 1, 2\n", True),
+        ("print(1)\n", False),
+        ("x = 1\n", False),
+        ("SIZE = 3\nprint(SIZE)\n", False),
+        ("# needed by the page\nprint(1)\n", True),
+        ("", True),
+        ("%matplotlib inline\n", False),
+        ("!pip list\n", False),
+    ],
+)
+def test_the_page_runs_definitions_and_what_it_needs(notebook, cell, kept):
+    lines = cell.splitlines(keepends=True)
+    assert notebook.keep_for_page(lines) == (lines if kept else [])
+
+
+def test_every_definition_is_kept_for_the_page(notebook):
+    """What the page needs is defined in cells that it runs."""
+    from refresh import read_twin
+
+    cells = [cell for cell in read_twin().cells if cell.cell_type == "code"]
+    (start,) = (i for i, cell in enumerate(cells) if "def keep_for_page" in cell.source)
+    for cell in cells[start:]:
+        if "active-ipynb" not in cell.metadata.get("tags", []):
+            lines = cell.source.splitlines(keepends=True)
+            assert notebook.keep_for_page(lines) == lines, cell.source[:80]
+
+
+def test_a_report_that_is_missing_is_said(notebook, tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(notebook, "display", shown.append)
+    notebook.show_report(tmp_path)
+    assert "run the notebook first" in shown[-1].data
+
+
+def test_a_missing_model_is_trained_for_a_moment_and_said(
+    notebook, tiny, tmp_path, pieces
+):
+    stored = notebook.StoredModels(["published"], pieces, tmp_path)
+    assert list(stored) == ["published"] and len(stored) == 1
+    (sentence,) = notebook.list_missing(["published"], tmp_path)
+    assert "one epoch" in sentence and str(tmp_path / "published") in sentence
+    model = stored["published"]
+    assert model.name == "published" and stored["published"] is model
+    assert not list(tmp_path.iterdir())  # it is no result
+    notebook.save_model(model, tmp_path / "published")
+    again = notebook.StoredModels(["published"], pieces, tmp_path)
+    assert notebook.list_missing(["published"], tmp_path) == []
+    tokens = list(range(12))
+    assert np.array_equal(
+        model.predictor.predict(tokens), again["published"].predictor.predict(tokens)
+    )
