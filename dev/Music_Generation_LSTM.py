@@ -66,6 +66,7 @@ import base64
 import copy
 import hashlib
 import html
+import importlib.metadata
 import importlib.util
 import inspect
 import io
@@ -85,7 +86,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
-from functools import partial
+from functools import lru_cache, partial
 from numbers import Integral, Real
 from pathlib import Path
 from typing import NamedTuple
@@ -274,39 +275,55 @@ class NotebookError(Exception):
 
 
 # %%
+RANGES = {"TEMPERATURE": (0.01, 100), "TOP_P": (1e-6, 1), "LEARNING_RATE": (1e-9, 10)}
+FROM_ZERO = ("WORKERS", "SEED", "TOP_K", "LONGEST_COPY")  # the other counts: from 1
+MOST = {"SEED": 10**6, "GRID": 96, "VOCABULARY_SIZE": 6000}
+NO_COUNTS = ("MODELS", "TRAINING_MODE", *RANGES)
+
+
+def check_models(names, known):
+    """Raise NotebookError unless names are one or more of those known, each once."""
+    named = (
+        isinstance(names, (tuple, list)) and names and all(n in known for n in names)
+    )
+    if not named or len(set(names)) < len(names):
+        raise NotebookError(f"MODELS must name one or more of {known}, each once.")
+
+
+# %%
 def check_settings(settings, models):
     """Raise NotebookError where a setting of section 2 makes no sense."""
-    whole = [name for name in PARAMETER_NAMES[4:] if name not in UNCOUNTED]
-    for name in whole:
-        least = 0 if name in ("WORKERS", "SEED", "TOP_K", "LONGEST_COPY") else 1
-        if not (isinstance(settings[name], Integral) and settings[name] >= least):
-            raise NotebookError(f"{name} must be a whole number from {least} on.")
+    if not isinstance(settings["QUICK_RUN"], bool):
+        raise NotebookError("QUICK_RUN must be True or False.")
+    for name in PARAMETER_NAMES[1:4]:
+        if not (settings[name] and isinstance(settings[name], (str, Path))):
+            raise NotebookError(f"{name} must be the name of a folder, in quotes.")
+    for name in (each for each in PARAMETER_NAMES[4:] if each not in NO_COUNTS):
+        least, most = int(name not in FROM_ZERO), MOST.get(name, 10**9)
+        if type(settings[name]) is not int or not least <= settings[name] <= most:
+            raise NotebookError(f"{name} must be a whole number, {least} to {most:,}.")
+    for name, (least, most) in RANGES.items():
+        if not (isinstance(settings[name], Real) and least <= settings[name] <= most):
+            raise NotebookError(f"{name} must be a number from {least:g} to {most}.")
+    if settings["GRID"] % 12:
+        raise NotebookError("GRID must be a multiple of 12: 12, 24, 36 …")
+    check_models(settings["MODELS"], sorted(models))
     if settings["TRAINING_MODE"] not in ("every_step", "last_step"):
         raise NotebookError('TRAINING_MODE must be "every_step" or "last_step".')
-    if not settings["MODELS"] or not set(settings["MODELS"]) <= set(models):
-        raise NotebookError(f"MODELS must name one or more of {sorted(models)}.")
-    if not 0.01 <= settings["TEMPERATURE"] <= 100 or not 0 < settings["TOP_P"] <= 1:
-        raise NotebookError("TEMPERATURE must be from 0.01 to 100, TOP_P above 0 to 1.")
-
-
-UNCOUNTED = ("MODELS", "TRAINING_MODE", "LEARNING_RATE", "TEMPERATURE", "TOP_P")
 
 
 # %% tags=["active-ipynb"]
+# given = {name: globals()[name] for name in PARAMETER_NAMES}
+# check_settings(given, models=("published", "expressive", "transformer"))
 # if QUICK_RUN:
 #     FOLDS, EPOCHS, PATIENCE = min(FOLDS, 2), min(EPOCHS, 1), 1
 #     EXPRESSIVE_EPOCHS, EXPRESSIVE_FOLD_EPOCHS = 1, 1
-#     GENERATED_PIECES, GENERATED_EVENTS = 4, 100
-#     FLOOR_REPEATS = 10
+#     GENERATED_PIECES, GENERATED_EVENTS = 3, 100
+#     FLOOR_REPEATS = 4
 # RUN_KIND = "quick" if QUICK_RUN else "full"
 # random.seed(SEED)
 # keras.utils.set_random_seed(SEED)
-# settings = {
-#     name: value
-#     for name, value in globals().items()
-#     if name in PARAMETER_NAMES or name == "RUN_KIND"
-# }
-# check_settings(settings, models=("published", "expressive", "transformer"))
+# settings = {name: globals()[name] for name in (*PARAMETER_NAMES, "RUN_KIND")}
 # pd.DataFrame({"value": settings})
 
 # %% [markdown]
@@ -785,14 +802,19 @@ def readable(name):
     return os.fsencode(name).decode("utf-8", "replace")
 
 
-def parse_midi(path):
-    """Return the piece in a MIDI file; raise MidiFileError with the reason if none."""
+def read_file(path):
+    """Return a MIDI file's bytes; raise MidiFileError if it cannot be read."""
     try:
         if os.path.getsize(path) > LARGEST_FILE:
             raise MidiFileError(f"larger than {LARGEST_FILE >> 20} MB: no piano piece")
-        return parse_bytes(Path(path).read_bytes(), readable(Path(path).stem))
+        return Path(path).read_bytes()
     except OSError as error:
         raise MidiFileError(f"cannot be opened: {error.strerror}") from None
+
+
+def parse_midi(path):
+    """Return the piece in a MIDI file; raise MidiFileError with the reason if none."""
+    return parse_bytes(read_file(path), readable(Path(path).stem))
 
 
 # %%
@@ -826,7 +848,7 @@ def parse_bytes(data, name):
 
 # %%
 MIDI_ENDINGS = (".mid", ".midi", ".kar", ".rmi")
-FILES_WORTH_PROCESSES = 100  # new files from which on starting processes pays
+WORTH_PROCESSES = 100  # new files from which on starting processes pays
 
 
 def find_midi_files(folder):
@@ -864,10 +886,10 @@ def thaw_piece(data):
     return Piece(name, np.frombuffer(notes, NOTE).copy(), tempo, tuple(metre), remarks)
 
 
-def read_or_refuse(path):
-    """Return the piece in a file, or the MidiFileError that says why there is none."""
+def parse_or_refuse(data, name):
+    """Return the piece in bytes, or the MidiFileError that says why there is none."""
     try:
-        return parse_midi(path)
+        return parse_bytes(data, name)
     except MidiFileError as error:
         return error
 
@@ -878,7 +900,7 @@ def show_progress(results, total, what):
     return tqdm(results, what, total, leave=False, dynamic_ncols=True)
 
 
-def run_parallel(function, jobs, workers, what):
+def run_here(function, jobs, workers):
     """Yield (job number, result) of jobs as they end, run in processes side by side."""
 
     def numbered(number, job):
@@ -888,9 +910,23 @@ def run_parallel(function, jobs, workers, what):
     pool = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")
     with warnings.catch_warnings():  # a process that has grown is replaced: no harm
         warnings.filterwarnings("ignore", "A worker stopped while some jobs")
-        yield from show_progress(pool(tasks), len(jobs), what)
+        yield from pool(tasks)
 
 
+def run_parallel(function, jobs, workers, what, anywhere=True):
+    """Yield (job number, result) of jobs as they end.
+
+    `anywhere`: on the Dask cluster of DASK_SCHEDULER, if that is set.
+    """
+    scheduler = os.environ.get("DASK_SCHEDULER") if jobs and anywhere else None
+    if scheduler:
+        results = run_on_cluster(function, jobs, scheduler)
+    else:
+        results = run_here(function, jobs, workers)
+    yield from show_progress(results, len(jobs), what)
+
+
+# %%
 def choose_workers(requested, jobs, gibibytes=1.0):
     """Return how many processes to run: as asked, or as cores and memory allow."""
     room = int(psutil.virtual_memory().available / 2**30 / gibibytes)
@@ -898,6 +934,110 @@ def choose_workers(requested, jobs, gibibytes=1.0):
     if tf.config.list_physical_devices("GPU"):
         room = 1  # one GPU serves one process best
     return max(1, min(requested or cores or psutil.cpu_count() or 1, room, jobs))
+
+
+# %% [markdown]
+# Folds, and files by the hundred, go to a Dask cluster if the environment's
+# `DASK_SCHEDULER` gives the address of its scheduler: several machines with the same
+# versions, the same numbers. A job whose worker is lost goes to another one.
+
+# %%
+SAME_EVERYWHERE = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+CLUSTER_WAIT = 10  # seconds for a scheduler to answer, and without any worker
+
+
+def run_on_cluster(function, jobs, address):
+    """Yield (job number, result) of jobs as they end, run by a Dask cluster."""
+    dask = find_package("distributed")
+    if not dask:
+        raise NotebookError(
+            "DASK_SCHEDULER is set: pip install distributed brings Dask, or unset it."
+        )
+    settings = {name: os.environ[name] for name in SAME_EVERYWHERE}
+    with connect_cluster(dask, address) as client:
+        check_workers(client)
+        futures = {}
+        for number, job in enumerate(jobs):
+            packed = dask.protocol.pickle.dumps((function, *job))
+            futures[client.submit(work_alike, settings, packed, pure=False)] = number
+        try:
+            yield from await_futures(client, futures)
+        except (OSError, dask.CancelledError, dask.KilledWorker) as error:
+            raise NotebookError(
+                f"The Dask cluster {address} lost the work ({type(error).__name__}): "
+                "what was finished is kept; mend it and run the cell again."
+            ) from None
+
+
+# %%
+def work_alike(settings, packed):
+    """Return a job's result, made by a worker with the asking machine's settings."""
+    os.environ.update(settings)
+    dask = importlib.import_module("distributed")
+    function, *job = dask.protocol.pickle.loads(packed)
+    return function(*job)
+
+
+def await_futures(client, futures):
+    """Yield (job number, result) as jobs end; TimeoutError if all workers are lost."""
+    last = time.monotonic()
+    while futures:
+        for future in [future for future in futures if future.done()]:
+            yield futures.pop(future), future.result()
+        if client.nthreads():
+            last = time.monotonic()
+        elif time.monotonic() - last > CLUSTER_WAIT:
+            raise TimeoutError
+        time.sleep(0.1)
+
+
+# %%
+def connect_cluster(dask, address):
+    """Return a client of the Dask scheduler at an address, once it has a worker."""
+    try:
+        client = dask.Client(address, timeout=CLUSTER_WAIT, set_as_default=False)
+    except (OSError, ValueError):
+        raise NotebookError(
+            f"No Dask scheduler answers at DASK_SCHEDULER={address}: start one (dask "
+            "scheduler), or unset it to work on this machine."
+        ) from None
+    try:
+        client.wait_for_workers(1, timeout=CLUSTER_WAIT)
+    except TimeoutError:
+        client.close()
+        raise NotebookError(
+            f"The Dask scheduler at {address} has no worker: start some (dask worker "
+            f"{address} --nthreads 1), then run the cell again."
+        ) from None
+    return client
+
+
+# %%
+def list_versions():
+    """Return the versions that decide over numbers; "" for what is not installed."""
+    versions = {"Python": platform.python_version()}
+    for name in ("tensorflow", "keras", "numpy", "music21"):
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = ""
+    return versions
+
+
+def check_workers(client):
+    """Raise NotebookError unless all workers of a cluster are like this machine."""
+    threads, own = client.nthreads(), list_versions()
+    if set(threads.values()) != {1}:
+        raise NotebookError(
+            "Start each Dask worker with --nthreads 1: Keras trains one fold a process."
+        )
+    for place, found in client.run(list_versions).items():
+        if found != own:
+            raise NotebookError(
+                f"The Dask worker {place} has {found}, this machine {own}: install the "
+                "same versions."
+            )
+    print(f"The Dask cluster has {len(threads)} workers.")
 
 
 # %%
@@ -924,27 +1064,25 @@ def run_cached(function, jobs, cache_folder, what):
 # %%
 def load_pieces(paths, cache_folder):
     """Return each path's piece or MidiFileError, from the cache where it is there."""
-    parser = fingerprint(parse_midi)
-    results, places = {}, {}
+    parser, results, new = fingerprint(parse_midi), {}, {}
     for path in paths:
         try:
-            size = path.stat().st_size
-            content = path.read_bytes() if size <= LARGEST_FILE else size
-        except OSError as error:
-            content = error.strerror
-        key = fingerprint(parser, path.stem, content)
-        places[path] = Path(cache_folder) / "pieces" / key
-        frozen = fetch(places[path])
-        results[path] = thaw_piece(frozen) if frozen else None
-    new = [path for path in paths if results[path] is None]
-    workers = (
-        choose_workers(WORKERS, len(new)) if len(new) > FILES_WORTH_PROCESSES else 1
-    )
-    jobs = [(path,) for path in new]
-    for number, result in run_parallel(read_or_refuse, jobs, workers, "reading"):
-        results[new[number]] = result
+            data = read_file(path)
+        except MidiFileError as error:
+            results[path] = error
+            continue
+        place = Path(cache_folder) / "pieces" / fingerprint(parser, path.stem, data)
+        if frozen := fetch(place):
+            results[path] = thaw_piece(frozen)
+        else:
+            new[path] = place, (data, readable(path.stem))
+    names, many = list(new), len(new) > WORTH_PROCESSES
+    workers = choose_workers(WORKERS, len(new)) if many else 1
+    jobs = [job for _, job in new.values()]
+    for number, result in run_parallel(parse_or_refuse, jobs, workers, "reading", many):
+        results[names[number]] = result
         if isinstance(result, Piece):
-            store(places[new[number]], freeze_piece(result))
+            store(new[names[number]][0], freeze_piece(result))
     return [results[path] for path in paths]
 
 
@@ -1020,7 +1158,7 @@ def save_figure(figure, name):
 #     VALIDATION_FOLDER, "validation", CACHE_FOLDER, known_music
 # )
 # if QUICK_RUN:
-#     training_pieces, validation_pieces = training_pieces[:6], validation_pieces[:6]
+#     training_pieces, validation_pieces = training_pieces[:4], validation_pieces[:4]
 # corpus_table = save_table(pd.concat([training_table, validation_table]), "corpus")
 # corpus_table
 
@@ -1360,10 +1498,10 @@ class Windows(Sequence):
     def __init__(self, sequences, length, shift, width):
         self.events = np.concatenate([np.empty(0, dtype=EVENT), *sequences])
         self.bars = np.concatenate([[0], *map(bar_places, sequences)])[1:]
-        self.shift, self.width, self.places = shift, width, np.empty(0, dtype=np.int64)
-        for sequence, end in zip(sequences, np.cumsum([len(row) for row in sequences])):
-            places = np.arange(end - len(sequence), end - length)
-            self.places = np.append(self.places, places)
+        self.shift, self.width = shift, width
+        inside = [np.arange(len(sequence)) for sequence in sequences]
+        left = [len(sequence) - place for sequence, place in zip(sequences, inside)]
+        self.places = np.flatnonzero(np.concatenate([[0], *left])[1:] > length)
 
     def __len__(self):
         return len(self.places)
@@ -1890,11 +2028,9 @@ def fit_network(network, batches, check, epochs):
     With `check`, training stops once `PATIENCE` epochs predicted it no better, and the
     best weights are kept; without, it takes exactly `epochs` epochs.
     """
-    network.compile(
-        keras.optimizers.Adamax(LEARNING_RATE),
-        loss="sparse_categorical_crossentropy",
-        jit_compile=False,
-    )
+    optimizer = keras.optimizers.Adamax(LEARNING_RATE)
+    optimizer.build(network.trainable_variables)  # or its first update is traced twice
+    network.compile(optimizer, "sparse_categorical_crossentropy", jit_compile=False)
     stop = keras.callbacks.EarlyStopping(
         "val_loss", patience=PATIENCE, restore_best_weights=True
     )
@@ -1960,6 +2096,7 @@ class TokenStreams(TokenPredictor):
     def __init__(self, network, size, length):
         self.network, self.size, self.length = network, size, length
         self.networks = {}  # the same weights, answering each step or the last
+        self.step = tf.function(partial(step_layers, network.layers), autograph=False)
         self.recurrent = [
             layer for layer in network.layers if isinstance(layer, keras.layers.LSTM)
         ]
@@ -1969,12 +2106,11 @@ class TokenStreams(TokenPredictor):
         function from each stream's next token to the distributions behind it.
         """
         states = [[tf.zeros((len(seeds), layer.units))] * 2 for layer in self.recurrent]
-        step = tf.function(partial(step_layers, self.network.layers), autograph=False)
 
         def advance(tokens):
             nonlocal states
             inputs = tf.constant(scale_tokens(tokens, self.size))
-            distributions, states = step(inputs, states)
+            distributions, states = self.step(inputs, states)
             return distributions.numpy()
 
         for tokens in np.transpose(seeds):
@@ -2003,13 +2139,13 @@ class PublishedPredictor(TokenStreams):
         inputs = scale_tokens(tokens[:-1], self.size)
         rows = [self.answering(True).predict_on_batch(inputs[None, : self.length])[0]]
         if len(inputs) > self.length:
-            windows = np.lib.stride_tricks.sliding_window_view(
-                inputs[1:], self.length, 0
-            )
-            windows = np.moveaxis(windows, 2, 1)
+            cut = np.lib.stride_tricks.sliding_window_view
+            windows = np.moveaxis(cut(inputs[1:], self.length, 0), 2, 1)
             for start in range(0, len(windows), BATCH_SIZE):
-                batch = windows[start : start + BATCH_SIZE]
-                rows.append(self.answering(False).predict_on_batch(batch))
+                places = start + np.arange(BATCH_SIZE)  # of one shape: traced once
+                batch = windows[np.minimum(places, len(windows) - 1)]
+                known = self.answering(False).predict_on_batch(batch)
+                rows.append(known[: len(windows) - start])
         return np.concatenate(rows)
 
 
@@ -2808,7 +2944,8 @@ def leave_out_moods(labels, generator):
 # Each epoch plays every piece once, in its own key or one drawn at random. The pieces are
 # joined in a random order and cut into 64 streams; windows of 32 events follow one
 # another in each stream, and the states are handed on, so that the memory reaches back to
-# a piece's beginning. The step size warms up and fades away on a fixed schedule, the final model's
+# a piece's beginning. Only the pieces that are being read are laid out, however many
+# there are. The step size warms up and fades away on a fixed schedule, the final model's
 # longer than that of the folds; nothing is stopped early.
 
 # %%
@@ -2821,18 +2958,7 @@ SCHEDULE = {
     "weight_decay": 0.02,
     "loss_weights": (1.0, 1.0, 0.5, 0.8),  # of the streams in EVENT_ORDER
 }
-
-
-def join_pieces(parts, streams, generator):
-    """Return arrays (streams, events, ...) of joined pieces, from a random place."""
-    joined = [np.concatenate(arrays) for arrays in zip(*parts)]
-    turn, length = generator.integers(len(joined[0])), len(joined[0]) // streams
-    return [
-        np.roll(array, turn, axis=0)[: length * streams].reshape(
-            streams, length, *array.shape[1:]
-        )
-        for array in joined
-    ]
+KEPT_DESCRIPTIONS = 128  # pieces in a key that are laid out at once, at most
 
 
 def zero_states(network, streams):
@@ -2858,11 +2984,12 @@ def make_update(network, updates):
         rate / 20, max(updates - warm_up, 1), alpha=0.01, warmup_target=rate,
         warmup_steps=warm_up)  # fmt: skip
     optimizer = keras.optimizers.AdamW(
-        schedule, SCHEDULE["weight_decay"], beta_2=0.99, global_clipnorm=1.0
+        rate, SCHEDULE["weight_decay"], beta_2=0.99, global_clipnorm=1.0
     )
     optimizer.build(network.trainable_variables)
 
-    def update(before, current, heard, *states):
+    @partial(tf.function, autograph=False)
+    def learn(before, current, heard, *states):
         inputs = [before, current, tf.cast(heard, tf.float32), *states]
         with tf.GradientTape() as tape:
             outputs = network(inputs, training=True)
@@ -2872,40 +2999,75 @@ def make_update(network, updates):
         optimizer.apply_gradients(zip(gradients, network.trainable_variables))
         return tf.add_n(losses), outputs[4:]
 
-    return tf.function(update, autograph=False)
+    def update(*window):
+        optimizer.learning_rate.assign(schedule(optimizer.iterations))
+        return learn(*window)
+
+    return update
 
 
 # %%
 class KeyedPieces:
-    """Pieces in twelve keys, described when they are asked for, with their moods."""
+    """Pieces in twelve keys, described when they are asked for."""
 
     def __init__(self, pieces, vocabulary):
-        self.vocabulary, self.notes = vocabulary, multi_hot(vocabulary)
-        rows = list(map(tabulate, encode_all_keys(pieces, vocabulary)))
+        self.notes = multi_hot(vocabulary)
+        sequences = encode_all_keys(pieces, vocabulary)
+        rows = [tabulate(sequence).astype(np.int16) for sequence in sequences]
         keys, home = len(SEMITONES), SEMITONES.index(0)
         self.pieces = [rows[i : i + keys] for i in range(0, len(rows), keys)]
         self.scale = find_scale([piece[home] for piece in self.pieces], self.notes)
-        self.events, self.described = sum(len(piece[home]) for piece in self.pieces), {}
+        self.events, self.labels = sum(len(piece[home]) for piece in self.pieces), {}
+        describe, pieces = partial(describe_events, vocabulary=vocabulary), self.pieces
+        self.describe = lru_cache(KEPT_DESCRIPTIONS)(
+            lambda number, key: describe(pieces[number][key])
+        )
 
-    def describe(self, number, key):
-        """Return a piece in a key: what is known before, at and around each event."""
-        if (number, key) not in self.described:
-            events = self.pieces[number][key]
-            parts = describe_events(events, self.vocabulary)
-            labels = label_moods(events, self.notes, self.scale)
-            self.described[number, key] = *parts, labels
-        return self.described[number, key]
+    def label(self, number, key):
+        """Return the moods (events, 2) of a piece in a key."""
+        if (number, key) not in self.labels:
+            labels = label_moods(self.pieces[number][key], self.notes, self.scale)
+            self.labels[number, key] = labels.astype(np.int8)
+        return self.labels[number, key]
 
     def draw(self, generator):
-        """Return all pieces for an epoch: random order, keys, and moods left out."""
-        parts = []
-        for number in generator.permutation(len(self.pieces)):
+        """Yield (piece, key, moods) for an epoch, in random order and keys."""
+        for number in generator.permutation(len(self.pieces)).tolist():
             own = generator.random() < SCHEDULE["own_key"]
             key = SEMITONES.index(0 if own else generator.choice(SEMITONES))
-            before, current, heard, labels = self.describe(int(number), key)
-            moods = leave_out_moods(labels, generator)
-            parts.append((np.concatenate([before, moods], axis=1), current, heard))
-        return parts
+            yield number, key, leave_out_moods(self.label(number, key), generator)
+
+
+# %%
+class Epoch:
+    """Pieces joined and cut into streams side by side, described window by window.
+
+    However large the corpus, only the pieces that are being read are laid out.
+    """
+
+    def __init__(self, pieces, streams, generator):
+        self.describe, self.parts = pieces.describe, list(pieces.draw(generator))
+        self.ends = np.cumsum([len(moods) for _, _, moods in self.parts])
+        total = self.ends[-1]
+        self.length = int(total // streams)
+        first = np.arange(streams) * self.length - generator.integers(total)
+        self.first = first[:, None]  # of each stream
+
+    def read(self, start, width):
+        """Return arrays (streams, width, ...) of all streams from a place on."""
+        places = (self.first + start + np.arange(width)) % self.ends[-1]
+        numbers = np.searchsorted(self.ends, places, "right")
+        rows = {}
+        for number in np.unique(numbers):
+            piece, key, moods = self.parts[number]
+            here = numbers == number
+            own = places[here] - self.ends[number] + len(moods)
+            before, current, heard = (part[own] for part in self.describe(piece, key))
+            before = np.concatenate([before, moods[own]], axis=1)
+            for which, part in enumerate((before, current, heard)):
+                empty = np.empty((*places.shape, part.shape[1]), part.dtype)
+                rows.setdefault(which, empty)[here] = part
+        return [*rows.values()]
 
 
 # %%
@@ -2917,15 +3079,14 @@ def fit_expressive(network, pieces, check, seed, epochs):
     generator, curve = np.random.default_rng(seed), []
     window = min(SCHEDULE["window"], pieces.events)
     streams = max(1, min(SCHEDULE["streams"], pieces.events // window))
-    places = 0
-    for epoch in range(epochs):
-        rows = join_pieces(pieces.draw(generator), streams, generator)
-        if not epoch:
-            places = len(range(0, rows[0].shape[1] - window + 1, window))
-            update = make_update(network, epochs * places)
+    update = None
+    for _ in range(epochs):
+        rows = Epoch(pieces, streams, generator)
+        starts = range(0, rows.length - window + 1, window)
+        update = update or make_update(network, epochs * len(starts))
         states, losses = zero_states(network, streams), []
-        for start in range(0, rows[0].shape[1] - window + 1, window):
-            part = [tf.constant(row[:, start : start + window]) for row in rows]
+        for start in starts:
+            part = map(tf.constant, rows.read(start, window))
             loss, states = update(*part, *states)
             losses.append(float(loss))
         curve.append(check() if check else float(np.mean(losses)))
@@ -3403,7 +3564,8 @@ def generate_pieces(model, seeds, length, *, sampling=None, generator, tempo=Non
     for i, (seed, events) in enumerate(zip(seeds, rows)):
         if limit:
             own = slice(i, i + 1)
-            again = partial(write, generators=generators[own], moods=moods[own])
+            rest = {"generators": generators[own], "moods": moods[own]}
+            again = partial(write, **rest, watch=watch)
             events = keep_to_limit(events, seed, limit, again, model)
         remarks = f"loops left by drawing again: {loops[i]}" if loops[i] else ""
         piece = make_generated(model, seed, events, joined)
@@ -3766,19 +3928,15 @@ def summarise_streams(table):
 def save_model(model, folder):
     """Keep a network's model as a bundle of files; its manifest is written last."""
     folder = Path(folder)
-    buffer = folder / ".weights.keras"
-    folder.mkdir(parents=True, exist_ok=True)
-    model.predictor.network.save(buffer)
     learnt = [
         [piece.name, piece.metre, encode(piece, model.vocabulary).tolist()]
         for piece in model.sources.pieces
     ]
     parts = {
-        "weights.keras": buffer.read_bytes(),
+        "weights.keras": network_bytes(model.predictor.network),
         "vocabulary.json": json.dumps(model.vocabulary.chords).encode(),
         "sources.json": json.dumps(learnt).encode(),
     }
-    buffer.unlink()
     for name, data in parts.items():
         write_whole(folder / name, data)
     manifest = {
@@ -3793,6 +3951,17 @@ def save_model(model, folder):
 
 
 # %%
+def network_bytes(network):
+    """Return a Keras network as the bytes of a file."""
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "network.keras"
+            network.save(path)
+            return path.read_bytes()
+    except OSError as error:
+        raise cannot_write(tempfile.gettempdir(), error) from None
+
+
 BUNDLE_PARTS = ("sources.json", "vocabulary.json", "weights.keras")
 
 
@@ -3801,6 +3970,7 @@ def refuse_model(folder, reason):
     return NotebookError(f"The model in {folder} is refused: {reason}. Train it again.")
 
 
+# %%
 def read_bundle(folder):
     """Return a bundle's manifest and the bytes of its parts, each checked."""
     try:
@@ -3825,7 +3995,7 @@ def load_network(path):
     """Return the Keras network in a file; raise NotebookError where there is none."""
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (ValueError, KeyError, TypeError, OSError, AttributeError):
+    except Exception:  # damaged archives make their readers raise errors of every kind
         words = f"{path.name} holds no network that is safe to load"
         raise refuse_model(path.parent, words) from None
 
@@ -3862,7 +4032,7 @@ def load_model(folder):
         rhythm, sources = read_sources(parts["sources.json"], vocabulary, tempo)
         network = load_network(folder / "weights.keras")
         size, predictor = restore_predictor(network, vocabulary, settings)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, OverflowError) as error:
         raise refuse_model(folder, f"a part is damaged ({error!r:.80})") from None
     if size != len(vocabulary):
         words = f"weights.keras knows {size} tokens, vocabulary.json {len(vocabulary)}"
@@ -3997,6 +4167,13 @@ def check_tempo(tempo):
     """Raise NotebookError unless a tempo in quarter notes a minute can be played."""
     if not (isinstance(tempo, Real) and 4 <= tempo <= 1000):
         raise NotebookError(f"The tempo must be from 4 to 1000 bpm, not {tempo!r}.")
+
+
+def check_notes(notes, tempo):
+    """Raise NotebookError unless there are notes, and a tempo to play them at."""
+    if not len(notes):
+        raise NotebookError("There are no notes here: generate some first.")
+    check_tempo(tempo)
 
 
 def choose_sampling(temperature, top_p, top_k):
@@ -4702,6 +4879,7 @@ def plot_histograms(real, models, axes):
 
 # %%
 TICKS = 480  # a quarter note, in the files that are written
+RELEASE = 0.5  # seconds in which the last notes ring out
 
 
 def midi_message(kind, data=None, pitch=None, velocity=None):
@@ -4736,7 +4914,7 @@ def list_messages(notes, tempo, title, comments):
         strike = midi_message(ChannelVoiceMessages.NOTE_ON, None, pitch, velocity)
         release = midi_message(ChannelVoiceMessages.NOTE_OFF, None, pitch, 0)
         rows += [(start, 2, strike), (end, 1, release)]
-    last = max(tick for tick, _, _ in rows)
+    last = max(tick for tick, _, _ in rows) + round(RELEASE * tempo / 60 * TICKS)
     return sorted(
         [*rows, (last, 3, midi_message(MetaEvents.END_OF_TRACK, b""))],
         key=lambda row: row[:2],
@@ -4826,14 +5004,14 @@ def play_piano(midi):
 
 
 # %%
-TONE_RATE, TONE_TAIL = 22_050, 0.4  # samples a second; seconds of release
+TONE_RATE = 22_050  # samples a second
 HARMONICS = np.arange(1, 7)[:, None]
 
 
 def play_tones(notes, tempo):
     """Return samples (time,) of notes as decaying sums of sines, and their rate."""
     starts = (notes["onset"] * 60 / tempo * TONE_RATE).astype(int)
-    seconds = notes["duration"] * 60 / tempo + TONE_TAIL
+    seconds = notes["duration"] * 60 / tempo + RELEASE
     sizes = (seconds * TONE_RATE).astype(int)
     sound = np.zeros(np.max(starts + sizes))
     for start, size, pitch, force in zip(
@@ -4843,7 +5021,7 @@ def play_tones(notes, tempo):
         waves = 440 * 2 ** ((pitch - 69) / 12) * HARMONICS
         waves = np.sin(2 * np.pi * waves * time) * (waves < TONE_RATE / 2)
         tone = (waves * np.exp(-1.5 * HARMONICS * time) / HARMONICS**1.5).sum(axis=0)
-        release = np.minimum((size - np.arange(size)) / (TONE_TAIL * TONE_RATE), 1)
+        release = np.minimum((size - np.arange(size)) / (RELEASE * TONE_RATE), 1)
         sound[start : start + size] += force**1.5 * tone * release
     return sound, TONE_RATE
 
@@ -4903,9 +5081,7 @@ def play(notes, *, tempo=120.0, title="Music"):
 
     `tempo`: quarter notes a minute. At most `LONGEST_SOUND` seconds are rendered.
     """
-    if not len(notes):
-        raise NotebookError("There are no notes to play: generate some first.")
-    check_tempo(tempo)
+    check_notes(notes, tempo)
     return HTML(show_sound(render_sound(notes, tempo), title))
 
 
@@ -5098,9 +5274,7 @@ def engrave(notes, tempo, metre=(4, 4), bars=SCORE_BARS):
 # %%
 def show_score(notes, *, tempo=120.0, metre=(4, 4), bars=SCORE_BARS):
     """Return the first bars of notes (an array of NOTE) as a grand staff."""
-    if not len(notes):
-        raise NotebookError("There are no notes to engrave: generate some first.")
-    check_tempo(tempo)
+    check_notes(notes, tempo)
     svg = engrave(notes, tempo, metre, bars)
     words = svg or "No score: pip install verovio brings the engraver."
     return HTML(
@@ -5326,7 +5500,8 @@ def compare_take(piece, pieces, vocabulary):
     length = len(group_notes(piece)[0])
     real = cut_excerpts(pieces, vocabulary, length, generator)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a short take may have nothing to count
+        # a short take may have nothing to count
+        warnings.filterwarnings("ignore", ".* is not defined|All-NaN")
         rows = {
             metric: (
                 compare(metric, real, [piece]),
@@ -5545,13 +5720,18 @@ class StudioState(StudioTakes):
         self.primer = piece
         self.controls["start"].disabled = piece is not None
         self.buttons["drop"].disabled = piece is None
-        name = piece.name if piece else "the piece in the list"
-        self.say(f"The music will go on from {name}.")
+        self.buttons["primer"].value = ()
 
     def drop(self, button=None):
         """Go on without the primer."""
-        self.buttons["primer"].value = ()
         self.use_primer(None)
+        self.say("The music will go on from the piece in the list.")
+
+    async def upload(self, uploaded):
+        """Take an uploaded file as the primer, or none if it cannot be used."""
+        self.use_primer(None)
+        self.use_primer(await self.work(read_upload, uploaded))
+        self.say(f"The music will go on from {self.primer.name}.")
 
 
 # %%
@@ -5598,11 +5778,6 @@ class StudioEvents(StudioActions):
             await self.attempt(self.compose())
             self.set_busy(False)
 
-    async def upload(self, uploaded):
-        """Take an uploaded file as the primer."""
-        self.drop()
-        self.use_primer(await self.work(read_upload, uploaded))
-
     async def choose(self, view, number):
         """Show the take of that number, or none."""
         if number:
@@ -5615,9 +5790,10 @@ class StudioEvents(StudioActions):
         for view in self.views.values():
             if take := view.take:
                 sources = self.models[take.request.model].sources
-                options = (sources, self.buttons["marked"].value)
-                roll = await self.work(draw_roll, take, *options)
-                view.show(take, {"roll": roll} if view.take is take else {})
+                marked = self.buttons["marked"].value
+                roll = await self.work(draw_roll, take, sources, marked)
+                if view.take is take:
+                    view.show(take, {"roll": roll})
 
 
 # %%
@@ -5746,9 +5922,7 @@ def write_midi(notes, path, *, tempo, title, comments=()):
     `notes`: an array of NOTE; `tempo`: quarter notes a minute; `comments`: text kept
     inside. Another file's content is never replaced: see `free_path`.
     """
-    if not len(notes):
-        raise NotebookError("There are no notes to write: generate some first.")
-    check_tempo(tempo)
+    check_notes(notes, tempo)
     data = midi_bytes(notes, tempo, title, comments)
     written = sorted_ticks(parse_bytes(data, title).notes)
     if not np.array_equal(written, sorted_ticks(notes)):

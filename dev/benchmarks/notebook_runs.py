@@ -1,4 +1,4 @@
-"""Run the notebook cold, cached and quick; note seconds and peak memory.
+"""Run the notebook cold, cached and quick; compare seconds and peak memory.
 
 Usage: python dev/benchmarks/notebook_runs.py
 The first two runs are refreshes: their notebook and outputs are the project's own.
@@ -17,7 +17,6 @@ import psutil
 import report
 
 import refresh
-from results import markdown_table
 
 FOLDERS = ("jazz_sample_files", "Validation_samples")
 
@@ -33,7 +32,7 @@ def write_notebook(folder):
 def peak_memory(process, stop):
     """Return the largest sum of memory (PSS) of a process and its children."""
     peak = 0
-    while not stop.wait(0.25):
+    while not stop.wait(1):
         total = 0
         for each in [process, *process.children(recursive=True)]:
             try:
@@ -59,26 +58,34 @@ def watch(command, folder):
     if status:
         sys.exit("The notebook failed; nothing was written.")
     print(f"{seconds:.0f} s, {found[0] / 2**30:.2f} GiB", flush=True)
-    return [f"{seconds:.0f} s", f"{found[0] / 2**30:.1f} GiB"]
+    return seconds, found[0] / 2**30
 
 
-def main():
-    """Measure the three runs and write notebook_runs.md."""
-    refreshing = [sys.executable, str(report.ROOT / "dev" / "tools" / "refresh.py")]
-    rows = [
-        ["default, cold", *watch([*refreshing, "--cold"], report.ROOT)],
-        ["default, cached", *watch(refreshing, report.ROOT)],
-    ]
+def time_quick_run():
+    """Return the seconds and the memory of a cold quick run in an empty folder."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for each in FOLDERS:
             shutil.copytree(report.ROOT / each, folder / each)
         command = [sys.executable, "-m", "jupyter", "nbconvert", "--to", "notebook",
                    "--execute", "--inplace", write_notebook(folder).name]  # fmt: skip
-        rows.append(["`QUICK_RUN`, cold", *watch(command, folder)])
-    table = markdown_table(["run", "time", "peak memory, all processes"], rows)
-    report.write_report("notebook_runs", "The notebook, top to bottom", table)
+        return watch(command, folder)
+
+
+def measure():
+    """Return the rows of this script: two runs against the default, cold."""
+    refreshing = [sys.executable, str(report.ROOT / "dev" / "tools" / "refresh.py")]
+    cold = watch([*refreshing, "--cold"], report.ROOT)
+    runs = {
+        "the notebook, results cached": watch(refreshing, report.ROOT),
+        "the notebook, `QUICK_RUN`": time_quick_run(),
+    }
+    words = "{0[0]:.0f} s, {0[1]:.1f} GiB".format
+    return [
+        [name, "default, cold", words(cold), words(run), f"{cold[0] / run[0]:.0f}×"]
+        for name, run in runs.items()
+    ]
 
 
 if __name__ == "__main__":
-    main()
+    report.write_rows("notebook_runs", "The notebook, top to bottom", measure())

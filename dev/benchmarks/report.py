@@ -9,6 +9,8 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parents[1]
 sys.path[:0] = [str(ROOT / "dev"), str(ROOT / "dev" / "tools")]
+from results import markdown_table  # noqa: E402
+
 PERFORMANCES = ROOT.parent / "shared" / "corpora" / "performances"
 PACKAGES = ("tensorflow", "keras", "music21", "numpy", "scipy", "scikit-learn")
 
@@ -21,6 +23,14 @@ def describe_machine():
         f"{platform.system()} {platform.machine()}, {cores} cores, "
         f"Python {platform.python_version()}, {versions}"
     )
+
+
+COLUMNS = ["what", "against", "theirs", "ours", "ratio"]
+
+
+def write_rows(name, title, rows):
+    """Print rows of comparisons and keep them beside the benchmarks as NAME.md."""
+    write_report(name, title, markdown_table(COLUMNS, rows))
 
 
 def write_report(name, title, text):

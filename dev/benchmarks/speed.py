@@ -17,7 +17,6 @@ import music21
 import numpy as np
 
 import Music_Generation_LSTM as notebook
-from results import markdown_table
 
 SEED = 7
 EVENTS = 500  # generated to time one
@@ -131,9 +130,8 @@ def compare_generation(pieces):
     return rows
 
 
-def main():
-    """Measure everything and write speed.md."""
-    folder = sys.argv[1] if len(sys.argv) > 1 else notebook.TRAINING_FOLDER
+def measure(folder=notebook.TRAINING_FOLDER):
+    """Return all rows of this script."""
     paths = notebook.find_midi_files(report.ROOT / folder)
     pieces = [notebook.parse_midi(path) for path in paths]
     rows = [
@@ -141,12 +139,11 @@ def main():
         compare_training(pieces),
         *compare_generation(pieces),
     ]
-    rows = [[*row[:-1], f"**{row[-1]:.0f}×**"] for row in rows]
-    table = markdown_table(["what", "against", "theirs", "ours", "faster"], rows)
-    where = Path(folder).name
-    name = "speed" if where == notebook.TRAINING_FOLDER else "speed_performances"
-    report.write_report(name, f"Speed, on {len(paths)} pieces ({where})", table)
+    return [[*row[:-1], f"**{row[-1]:.0f}×**"] for row in rows]
 
 
 if __name__ == "__main__":
-    main()
+    chosen = Path(sys.argv[1] if len(sys.argv) > 1 else notebook.TRAINING_FOLDER)
+    own = chosen.name == notebook.TRAINING_FOLDER
+    name = "speed" if own else f"speed_{chosen.name}"
+    report.write_rows(name, f"Speed, on the pieces of {chosen.name}", measure(chosen))

@@ -3,10 +3,8 @@
 import hashlib
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 
 import keras
 import numpy as np
@@ -378,82 +376,3 @@ def test_a_damaged_fold_is_named_and_trained_again(tiny, tmp_path, trained, caps
     assert len(trained) == 5 and str(kept[1]) in capsys.readouterr().out
     pd.testing.assert_frame_equal(first.drop(columns="seconds"),
                                   again.drop(columns="seconds"))  # fmt: skip
-
-
-# Processes, and a kill.
-
-DRIVER = """
-import sys
-folder, WORKERS = sys.argv[1], int(sys.argv[2])
-PUBLISHED = {"units": (8, 6), "dense_units": 5, "dropout": 0.1}
-SEQUENCE_LENGTH, VOCABULARY_SIZE, BATCH_SIZE = 8, 92, 16
-EPOCHS, PATIENCE, GENERATED_EVENTS = 2, 1, 30
-shape = [0, 2, 4, 5, 7, 9, 11, 12]
-test_pieces = [
-    make_piece(f"p{i}", [(j / 2, 0.5, 50 + i + shape[j * (i + 1) % 8], 64)
-                         for j in range(50)])
-    for i in range(6)
-]
-test_folds = make_folds(test_pieces, 3, 3)
-table, *_ = cross_validate(("unigram", "published"), test_pieces, test_folds, 3, folder)
-table.drop(columns="seconds").to_csv(sys.argv[3], index=False)
-"""
-
-
-@pytest.fixture(scope="module")
-def script(tmp_path_factory):
-    """Return a program: the twin's definitions and a small cross-validation."""
-    path = tmp_path_factory.mktemp("script") / "folds.py"
-    path.write_text(TWIN.read_text(encoding="utf-8") + DRIVER, encoding="utf-8")
-    return path
-
-
-def start(script, folder, workers, table):
-    """Start the program in a process group of its own."""
-    command = [sys.executable, str(script), str(folder), str(workers), str(table)]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        start_new_session=True, cwd=script.parent,
-    )  # fmt: skip
-
-
-def finish(script, folder, workers, table):
-    """Run the program to its end; return its words and its table."""
-    process = start(script, folder, workers, table)
-    words, _ = process.communicate(timeout=200)
-    assert process.returncode == 0, words
-    return words, table.read_text()
-
-
-@pytest.fixture(scope="module")
-def undisturbed(script, tmp_path_factory):
-    """Return the table of an undisturbed run, one fold after the other."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    return finish(script, folder / "cache", 1, folder / "table.csv")[1]
-
-
-def test_folds_side_by_side_give_the_same_numbers(script, undisturbed, tmp_path):
-    _, table = finish(script, tmp_path / "cache", 2, tmp_path / "table.csv")
-    assert table == undisturbed and table.count("\n") == 7
-
-
-def kill_after_first_fold(process, folder):
-    """Kill the program and its children once a fold is finished."""
-    deadline = time.monotonic() + 150
-    while not list(folder.glob("[0-9a-f]*")):
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
-
-
-@pytest.mark.skipif(not hasattr(os, "killpg"), reason="no process groups here")
-def test_a_killed_run_goes_on_to_the_same_table(script, undisturbed, tmp_path):
-    folder = tmp_path / "cache" / "folds"
-    kill_after_first_fold(start(script, tmp_path / "cache", 1, tmp_path / "t"), folder)
-    kept = {path: path.stat().st_mtime_ns for path in folder.glob("[0-9a-f]*")}
-    assert 1 <= len(kept) < 6 and not (tmp_path / "t").exists()
-    words, table = finish(script, tmp_path / "cache", 1, tmp_path / "table.csv")
-    assert table == undisturbed
-    assert f"{len(kept)} of 6 were there already" in words
-    assert all(path.stat().st_mtime_ns == moment for path, moment in kept.items())

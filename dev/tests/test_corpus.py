@@ -26,15 +26,15 @@ def load(notebook, folder, tmp_path):
 
 @pytest.fixture
 def parsed(notebook, monkeypatch):
-    """Return the list of the paths that are parsed from now on."""
-    paths = []
+    """Return the list of the names of the files that are parsed from now on."""
+    names = []
 
-    def read(path, original=notebook.read_or_refuse):
-        paths.append(path.name)
-        return original(path)
+    def parse(data, name, original=notebook.parse_or_refuse):
+        names.append(name)
+        return original(data, name)
 
-    monkeypatch.setattr(notebook, "read_or_refuse", read)
-    return paths
+    monkeypatch.setattr(notebook, "parse_or_refuse", parse)
+    return names
 
 
 def test_each_file_has_a_row(load):
@@ -129,10 +129,10 @@ def test_a_file_name_of_another_system_is_taken(notebook, folder, load, outputs)
 
 def test_second_load_reads_the_cache(load, parsed):
     first, first_table = load()
-    assert sorted(parsed) == ["bad.mid", "one.mid", "two.MIDI"]
+    assert sorted(parsed) == ["bad", "one", "two"]
     parsed.clear()
     second, second_table = load()
-    assert parsed == ["bad.mid"]  # refused files have nothing to keep
+    assert parsed == ["bad"]  # refused files have nothing to keep
     pd.testing.assert_frame_equal(first_table, second_table)
     for a, b in zip(first, second, strict=True):
         assert (a.name, a.tempo, a.metre, a.remarks) == (b.name, b.tempo, b.metre,
@@ -145,7 +145,7 @@ def test_a_changed_file_is_read_again(folder, load, parsed):
     parsed.clear()
     (folder / "one.mid").write_bytes(small_file((60, 63)))
     pieces, _ = load()
-    assert "one.mid" in parsed and "two.MIDI" not in parsed
+    assert "one" in parsed and "two" not in parsed
     assert any(63 in piece.notes["pitch"] for piece in pieces)
 
 
@@ -173,7 +173,7 @@ def test_a_changed_parser_reads_again(notebook, load, parsed, monkeypatch, owner
     place = getattr(notebook, owner) if owner else notebook
     change_source(notebook, monkeypatch, place, name)
     load()
-    assert sorted(parsed) == ["bad.mid", "one.mid", "two.MIDI"]
+    assert sorted(parsed) == ["bad", "one", "two"]
 
 
 def test_a_changed_constant_reads_again(notebook, load, parsed, monkeypatch):
@@ -196,14 +196,14 @@ def test_a_damaged_cache_is_named_and_made_again(load, parsed, tmp_path, capsys)
     assert str(kept[0]) in capsys.readouterr().out
     parsed.clear()
     load()
-    assert parsed == ["bad.mid"]
+    assert parsed == ["bad"]
 
 
 def test_parallel_reading_gives_the_same(notebook, load, monkeypatch, tmp_path):
     serial, table = load()
     for path in (tmp_path / "cache" / "pieces").iterdir():
         path.unlink()
-    monkeypatch.setattr(notebook, "FILES_WORTH_PROCESSES", 1)
+    monkeypatch.setattr(notebook, "WORTH_PROCESSES", 1)
     monkeypatch.setattr(notebook, "WORKERS", 2)
     parallel, other_table = load()
     pd.testing.assert_frame_equal(table, other_table)

@@ -108,6 +108,27 @@ def test_rests_are_cut_and_streams_stay_in_range(notebook):
         assert events[:, column].max() < size
 
 
+def test_an_epoch_reads_as_if_all_pieces_were_laid_out(notebook, pieces):
+    """Window by window: the pieces joined, turned by a random place, cut in streams."""
+    vocabulary = notebook.build_vocabulary(pieces, 120)
+    keyed, streams, width = notebook.KeyedPieces(pieces, vocabulary), 3, 7
+    epoch = notebook.Epoch(keyed, streams, np.random.default_rng(3))
+    generator, parts = np.random.default_rng(3), []
+    for number, key, moods in keyed.draw(generator):
+        events = keyed.pieces[number][key].astype(np.int64)
+        before, current, heard = notebook.describe_events(events, vocabulary)
+        parts.append((np.concatenate([before, moods], axis=1), current, heard))
+    joined = [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+    turn = generator.integers(len(joined[0]))
+    whole = [np.roll(rows, turn, axis=0)[: streams * epoch.length] for rows in joined]
+    assert epoch.length == len(joined[0]) // streams > 2 * width
+    for start in range(0, epoch.length - width, width):
+        read = epoch.read(start, width)
+        for rows, part in zip(whole, read, strict=True):
+            cut = rows.reshape(streams, epoch.length, -1)[:, start : start + width]
+            assert np.array_equal(cut, part)
+
+
 def test_what_is_described_never_looks_ahead(notebook, pieces):
     vocabulary = notebook.build_vocabulary(pieces, 96)
     events = notebook.tabulate(notebook.encode(pieces[0], vocabulary))
@@ -554,7 +575,7 @@ class Copier:
     def __init__(self, source):
         self.source = source
 
-    def write(self, seeds, length, sampling, generators, rhythm, moods=None):
+    def write(self, seeds, length, generators, **_):
         """Return rows that copy the source, with a wrong token now and then."""
         rows = []
         for seed, generator in zip(seeds, generators, strict=True):

@@ -5,7 +5,7 @@ import re
 import pandas as pd
 
 MARKERS = "<!-- results: written by dev/tools/refresh.py -->", "<!-- end of results -->"
-QUOTED = ("speed", "notebook_runs", "performances")  # benchmarks in the README
+QUOTED = ("benchmarks", "growth", "performances")  # benchmarks in the README
 PREDICTION = {
     "nats_per_event": "nats an event",
     "nats_per_note": "nats a note",

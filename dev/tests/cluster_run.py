@@ -1,0 +1,54 @@
+"""Read files and train folds on the cluster of DASK_SCHEDULER, then here, as a kernel
+does: its functions belong to no module that a worker could import. Prints both as JSON.
+
+    python cluster_run.py LOG
+"""
+# ruff: noqa: F821  (what the twin defines)
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+TWIN = ROOT / "dev" / "Music_Generation_LSTM.py"
+exec(compile(TWIN.read_text(), TWIN, "exec"), globals())
+PUBLISHED = {"units": (8, 6), "dense_units": 5, "dropout": 0.1}
+SEQUENCE_LENGTH, VOCABULARY_SIZE, BATCH_SIZE, EPOCHS = 8, 92, 16, 1
+PATIENCE, GENERATED_EVENTS, WORTH_PROCESSES = 1, 30, 0
+LOG = Path(sys.argv[1])
+
+
+def train_and_die(*arguments):
+    """Train, note the process, and let the first one that comes so far be killed."""
+    trained = train_published(*arguments)
+    with LOG.open("a") as file:
+        file.write(f"{os.getpid()}\n")
+    if len(LOG.read_text().split()) == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return trained
+
+
+def list_results(paths, jobs):
+    """Return what files hold, and what folds gave but for the time that they took."""
+    with tempfile.TemporaryDirectory() as cache:
+        read = load_pieces(paths, cache)
+    files = [str(getattr(each, "notes", each)) for each in read]
+    rows = sorted(run_parallel(run_fold, jobs, 1, ""), key=lambda row: row[0])
+    for _, result in rows:
+        del result["row"]["seconds"]
+    return files, [result for _, result in rows]
+
+
+files = find_midi_files(ROOT / "jazz_sample_files")[:6]
+pieces = [replace(piece, notes=piece.notes[:90]) for piece in map(parse_midi, files)]
+jobs = list_fold_jobs(("published", "unigram"), pieces, make_folds(pieces, 2, 5), 5)
+mortal = [(jobs[0][0], train_and_die, *jobs[0][2:]), *jobs[1:]]
+rubbish = LOG.with_name("rubbish.mid")
+rubbish.write_bytes(b"no music")
+paths = [*files[:2], rubbish]
+np.set_printoptions(threshold=10**6)
+there = list_results(paths, mortal)
+del os.environ["DASK_SCHEDULER"]
+print("RESULT", json.dumps({"here": list_results(paths, jobs), "there": there}))
