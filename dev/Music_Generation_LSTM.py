@@ -942,6 +942,15 @@ def choose_workers(requested, jobs, gibibytes=1.0):
 # versions, the same numbers. A job whose worker is lost goes to another one.
 
 # %%
+def find_package(name):
+    """Return an optional package, or None where it is not installed."""
+    try:
+        return importlib.import_module(name)
+    except (ImportError, OSError):
+        return None
+
+
+# %%
 SAME_EVERYWHERE = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 CLUSTER_WAIT = 10  # seconds for a scheduler to answer, and without any worker
 
@@ -1141,11 +1150,17 @@ def save_table(table, name):
     return table
 
 
-def save_figure(figure, name):
-    """Write a figure to the outputs as PNG, whole or not at all."""
+def figure_bytes(figure):
+    """Return a figure as the bytes of a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
-    write_whole(Path(OUTPUT_FOLDER) / "figures" / f"{name}.png", buffer.getvalue())
+    return buffer.getvalue()
+
+
+def save_figure(figure, name):
+    """Write a figure to the outputs as PNG, whole or not at all."""
+    path = Path(OUTPUT_FOLDER) / "figures" / f"{name}.png"
+    write_whole(path, figure_bytes(figure))
 
 
 # %% tags=["active-ipynb"]
@@ -4978,14 +4993,6 @@ class Sound(NamedTuple):
     remarks: str  # what a listener should know
 
 
-def find_package(name):
-    """Return an optional package, or None where it is not installed."""
-    try:
-        return importlib.import_module(name)
-    except (ImportError, OSError):
-        return None
-
-
 # %%
 def play_piano(midi):
     """Return samples (time,) of a MIDI file on a sampled piano, and their rate.
@@ -5183,10 +5190,9 @@ def make_chord(pitches, cells, key):
     names = [spell_pitch(pitch, key) for pitch in pitches]
     kinds = (music21.note.Rest, music21.note.Note, music21.chord.Chord)
     kind, length = kinds[min(len(names), 2)], Fraction(cells, 12)
-    content = names if len(names) > 1 else names[:1]
     if kind is music21.chord.Chord:
-        return kind(content, quarterLength=length)
-    return kind(*content, quarterLength=length)
+        return kind(names, quarterLength=length)
+    return kind(*names, quarterLength=length)
 
 
 # %%
@@ -5525,9 +5531,7 @@ def draw_roll(take, sources, marked):
     figure = plt.matplotlib.figure.Figure(figsize=WIDE, layout="constrained")
     copied = find_copy(take.written(), sources) if marked else None
     plot_take(take.piece, figure.add_subplot(), primer=take.primer, copied=copied)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    source = as_data("image/png", buffer.getvalue())
+    source = as_data("image/png", figure_bytes(figure))
     words = html.escape(f"Piano roll of {take.piece.name}")
     return f'<img alt="{words}" style="width: 100%" src="{source}">'
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 TWIN = ROOT / "dev" / "Music_Generation_LSTM.py"
-exec(compile(TWIN.read_text(), TWIN, "exec"), globals())
+above = TWIN.read_text("utf-8").split("# ## 9 Generation")[0]  # all that folds may need
+exec(compile(above, TWIN, "exec"), globals())
 PUBLISHED = {"units": (8, 6), "dense_units": 5, "dropout": 0.1}
 SEQUENCE_LENGTH, VOCABULARY_SIZE, BATCH_SIZE, EPOCHS = 8, 92, 16, 1
 PATIENCE, GENERATED_EVENTS, WORTH_PROCESSES = 1, 30, 0
