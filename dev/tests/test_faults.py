@@ -41,22 +41,30 @@ def run(folder):
     for number, piece in enumerate(pieces):
         write_midi(piece.notes, results / f"{number}.mid", tempo=100, title="take")
 
-def run_for(seconds, folder):
-    'Run in a child that is killed after so many seconds; return whether it was.'
+def run_for(seconds):
+    'Run in a child, killed after so many seconds; return whether it was.'
+    sys.stdout.flush()
     child = os.fork()
     if not child:
         run(folder)
+        sys.stdout.flush()
         os._exit(0)
     ended, _, _ = select.select([os.pidfd_open(child)], [], [], seconds)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     return not ended
 
-started = time.perf_counter()
-if shares := [float(share) for share in sys.argv[4:]]:  # of the time of a whole run
-    run_for(1000, folder / "whole")
+def put_aside():
+    folder.rename(folder.with_name(f"ended {len([*folder.parent.iterdir()])}"))
+
+moments, started = random.Random(6), time.perf_counter()
+if kills := int(sys.argv[4]):
+    run_for(1000)
+    put_aside()
 seconds = time.perf_counter() - started
-print("killed", sum(run_for(share * seconds, folder) for share in shares))
+for kill in range(kills):
+    while not run_for(moments.uniform(0, seconds / 2)):  # once more, from nothing
+        put_aside()
 run(folder)
 """
 
@@ -69,9 +77,9 @@ def script(tmp_path_factory):
     return path
 
 
-def start(script, folder, workers, results, *shares):
-    """Start the program."""
-    command = [sys.executable, script, folder, workers, results, *shares]
+def start(script, folder, workers, results, kills=0):
+    """Start the program, to be killed so often at random moments."""
+    command = [sys.executable, script, folder, workers, results, kills]
     return subprocess.Popen(
         [*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True, cwd=script.parent,
@@ -82,8 +90,13 @@ def finish(process, results):
     """Wait for the program; return its words, and its table and music."""
     words, _ = process.communicate(timeout=400)
     assert process.returncode == 0, words
-    table = (results / "tables" / "table.csv").read_bytes()
-    return words, [table, *((results / f"{i}.mid").read_bytes() for i in range(2))]
+    return words, read_results(results)
+
+
+def read_results(folder):
+    """Return the bytes of the table and of the music."""
+    names = ("tables/table.csv", "0.mid", "1.mid")
+    return [(folder / name).read_bytes() for name in names]
 
 
 @pytest.fixture(scope="module")
@@ -101,12 +114,12 @@ def test_one_process_and_many_give_the_same_files(script, undisturbed, tmp_path)
 
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs Linux")
 def test_twenty_kills_at_random_moments_change_nothing(script, undisturbed, tmp_path):
-    shares = np.sort(np.random.default_rng(6).uniform(0, 0.7, 20))
-    words, results = finish(start(script, tmp_path, 1, tmp_path, *shares), tmp_path)
-    assert results == undisturbed[0]
-    assert "Traceback" not in words
-    killed, after = re.search(r"killed (\d+)(.*)", words, re.DOTALL).groups()
-    assert int(killed) >= 10 and re.search("[1-4] of 4 were there already", after)
+    folder = tmp_path / "outputs"
+    words, results = finish(start(script, folder, 1, folder, kills=20), folder)
+    assert results == undisturbed[0] and "Traceback" not in words
+    for ended in tmp_path.glob("ended *"):
+        assert read_results(ended) == results
+    assert re.search("[1-4] of 4 were there already", words)
     assert not [path for path in tmp_path.rglob("*-2*")]  # no music twice
 
 
