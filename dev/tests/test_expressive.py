@@ -1,5 +1,6 @@
 """The expressive network: time, touch, mood, primers, where its music comes from."""
 
+import gc
 import json
 import math
 
@@ -322,6 +323,20 @@ def test_training_leaves_the_users_random_numbers_alone(small):
     assert np.array_equal(before, np.random.get_state()[1])
 
 
+def test_training_leaves_no_graph_behind(small, pieces):
+    """A process trains fold after fold: a graph kept by each would fill the memory."""
+
+    def count_graphs():
+        gc.collect()
+        return sum(type(each).__name__ == "FuncGraph" for each in gc.get_objects())
+
+    vocabulary = small.build_vocabulary(pieces, 96)
+    before = count_graphs()
+    small.train_expressive(pieces, [], vocabulary, 0, 1)
+    keras.utils.clear_session()
+    assert count_graphs() <= before
+
+
 def test_a_short_piece_is_enough_to_learn_from(small):
     piece = melody((60, 62, 64, 65))
     vocabulary = small.build_vocabulary([piece], 88)
@@ -602,6 +617,10 @@ def test_a_limit_on_shared_runs_is_kept(notebook):
     assert 4 <= kept.shared.events <= 8 and len(kept.notes) == 60
     again = notebook.generate_music(model, events[:5], 60, generator=1, longest_copy=8)
     assert np.array_equal(kept.notes, again.notes)
+    joined = notebook.generate_music(
+        model, events[:5], 60, generator=1, longest_copy=8, joined=True
+    )
+    assert 4 <= joined.shared.events <= 8 and len(joined.notes) == 65
     with pytest.raises(notebook.NotebookError, match="longest_copy=1"):
         notebook.generate_music(model, events[:5], 60, generator=1, longest_copy=1)
 

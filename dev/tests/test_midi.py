@@ -509,6 +509,23 @@ def write(notebook, path, piece, **details):
     return notebook.write_midi(piece.notes, path, **details)
 
 
+@pytest.mark.parametrize("unit", [36, 84, 400])
+def test_notes_between_ticks_are_written(notebook, tmp_path, unit):
+    """As a grid of 36 leaves them: a tick is 1/480 of a quarter."""
+    drawn = [(i / unit, (i % 7 + 2) / unit, 40 + i % 37, 64) for i in range(2, 400)]
+    piece = notebook.make_piece("between", drawn)
+    back = notebook.parse_midi(write(notebook, tmp_path / "a.mid", piece))
+    assert len(back.notes) == len(drawn)
+    for field in ("onset", "duration"):
+        assert np.abs(back.notes[field] - piece.notes[field]).max() <= 1 / 480
+
+
+@pytest.mark.parametrize("wrong", ["tune.mid", [60, 62], melody((60, 62))], ids=type)
+def test_what_are_no_notes_is_one_sentence(notebook, tmp_path, wrong):
+    with pytest.raises(notebook.NotebookError, match="generated_music.notes, not"):
+        notebook.write_midi(wrong, tmp_path / "a.mid", tempo=90, title="a")
+
+
 def test_title_and_comments_stand_in_the_file(notebook, tmp_path):
     comments = ("model Ölçü", "seed 7, temperature 1.0")
     piece = melody((60, 62), name="Blue in Ö")
@@ -624,8 +641,8 @@ def test_an_end_that_follows_a_new_strike_ends_the_old_note(notebook):
      ("TEMPERATURE", "hot"), ("TEMPERATURE", float("nan")), ("TOP_P", 0),
      ("TOP_P", None), ("LEARNING_RATE", "0.01"), ("LEARNING_RATE", 0), ("FOLDS", 2.5),
      ("FOLDS", "10"), ("EPOCHS", 0), ("SEED", -1), ("SEED", 2**40), ("GRID", 16),
-     ("GRID", 12 * 10**6), ("VOCABULARY_SIZE", 6001), ("OUTPUT_FOLDER", ""),
-     ("TRAINING_FOLDER", None)],
+     ("GRID", 12 * 10**6), ("VOCABULARY_SIZE", 6001), ("VOCABULARY_SIZE", 50),
+     ("OUTPUT_FOLDER", ""), ("TRAINING_FOLDER", None)],
 )  # fmt: skip
 def test_senseless_settings_are_named(notebook, name, value):
     """A slip in section 2 is told in a sentence before anything runs."""

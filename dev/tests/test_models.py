@@ -488,12 +488,14 @@ def test_left_loops_are_told(notebook, model, seed, capsys):
         {"top_p": "most"}, {"top_k": -1}, {"top_k": 2.5}, {"top_k": "few"},
         {"tempo": -10}, {"tempo": math.nan}, {"tempo": "fast"}, {"generator": "seven"},
         {"seed": None}, {"seed": []}, {"seed": 5}, {"seed": np.arange(8)},
-        {"seed": "flat"}, {"seed": "single"}, {"seed": "many"},
+        {"seed": "flat"}, {"seed": "single"}, {"seed": "many"}, {"seed": "foreign"},
     ],
     ids=str,
 )  # fmt: skip
 def test_bad_arguments_are_one_sentence(notebook, model, seed, change):
     shapes = {"flat": seed[:0], "single": seed[0], "many": np.stack([seed, seed])}
+    shapes["foreign"] = seed.copy()
+    shapes["foreign"]["token"][3] = len(model.vocabulary)
     arguments = {"seed": seed, "length": 5, **change}
     if isinstance(arguments["seed"], str):
         arguments["seed"] = shapes[arguments["seed"]]
