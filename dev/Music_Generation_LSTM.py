@@ -4988,7 +4988,7 @@ def plot_histograms(real, models, axes):
                 label=plain(name),
             )
         ax.set(title=title, xlabel=label, ylabel="share")
-    axes[0].legend()
+    axes[-1].legend()
     return axes
 
 
