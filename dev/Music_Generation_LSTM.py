@@ -1328,7 +1328,8 @@ def plot_corpus(training_pieces, validation_pieces, axes):
 # The *vocabulary* holds all 88 single notes and the most frequent chords. A chord outside
 # it is spelled as several events: the largest known chords in it and what is left, from
 # the bass up, with step 0 between them. So there is no unknown token: every piece can be
-# encoded, and comes back with each onset and pitch in place.
+# encoded, and comes back with each onset and pitch in place. Models count these events;
+# the tables of music, in sections 3 and 10, count once what starts together.
 
 # %%
 EVENT = np.dtype(

@@ -107,6 +107,7 @@ def test_fingerprints_follow_the_code_that_runs(notebook, monkeypatch, function,
     "function, name, value",
     [
         ("parse_midi", "HIGHEST_PITCH", 100), ("parse_midi", "SUSTAIN_PEDAL", 65),
+        ("parse_midi", "VERSIONS", {"music21": "10.0"}),
         ("run_fold", "EPOCHS", 3), ("run_fold", "GRID", 24), ("run_fold", "TOP_P", 0.5),
         ("train_published", "LEARNING_RATE", 0.02), ("train_published", "PATIENCE", 3),
         ("train_published", "TRAINING_MODE", "last_step"),

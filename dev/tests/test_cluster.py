@@ -95,6 +95,30 @@ def test_workers_must_be_like_this_machine(notebook, workers, words):
     notebook.check_workers(TwoWorkers(1))
 
 
+class LateWorker(TwoWorkers):
+    """A client whose second worker comes while a job runs."""
+
+    looks = 0
+
+    def nthreads(self):
+        """Return the threads of each worker."""
+        self.looks += 1
+        return dict(list(super().nthreads().items())[: self.looks])
+
+
+class Pending:
+    """A future that is not done."""
+
+    def done(self):
+        """Return False."""
+        return False
+
+
+def test_a_worker_that_comes_late_is_checked(notebook):
+    with pytest.raises(notebook.NotebookError, match="worker b has .*keras"):
+        list(notebook.await_futures(LateWorker(1, keras="3.0"), {Pending(): 0}))
+
+
 def test_a_scheduler_without_workers_is_one_sentence(notebook, scheduler, monkeypatch):
     monkeypatch.setattr(notebook, "CLUSTER_WAIT", 1)
     monkeypatch.setenv("DASK_SCHEDULER", scheduler)
