@@ -1,9 +1,10 @@
 """Time an event and memory with corpora of growing size.
 
 Usage: python dev/benchmarks/growth.py [FOLDER_OF_MIDI_FILES]
-Without a folder, `composer` makes the largest corpus first (some minutes). Each size
-runs in a process of its own, on one thread; memory is what a step adds at its peak to
-what the process holds. Of each network's epoch the first UPDATES updates are timed.
+Without a folder, `composer` makes the largest corpus first (some minutes). The sizes
+take turns, each in a process of its own, on one thread; short steps are repeated; the
+medians count. Memory is what a step adds at its peak to what the process holds. Of each
+network's epoch the first UPDATES updates are timed.
 """
 
 import itertools
@@ -27,7 +28,9 @@ import Music_Generation_LSTM as notebook
 from results import markdown_table
 
 SIZES = (20, 200, 2000)
+TURNS = 3
 SEED, UPDATES = 7, 100
+LONG = 5  # seconds; shorter steps are repeated until they took as long together
 
 
 class Meter:
@@ -46,14 +49,22 @@ class Meter:
 
         thread = threading.Thread(target=look)
         thread.start()
-        started = time.process_time()
-        result = function(*arguments)
-        seconds = time.process_time() - started
+        result, seconds = time_once(function, *arguments)
         done.set()
         thread.join()
         largest = max(*sizes, self.process.memory_info().rss)
-        self.rows[name] = seconds, max(largest - before, 0) / 2**20
+        times = [seconds]
+        while sum(times) < LONG:
+            times.append(time_once(function, *arguments)[1])
+        self.rows[name] = float(np.median(times)), max(largest - before, 0) / 2**20
         return result
+
+
+def time_once(function, *arguments):
+    """Return what a function returns, and its seconds of processor time."""
+    started = time.process_time()
+    result = function(*arguments)
+    return result, time.process_time() - started
 
 
 def compare_with_corpus(pieces, generated):
@@ -112,6 +123,12 @@ def draw_epoch(keyed):
     return notebook.Epoch(keyed, streams, np.random.default_rng(SEED))
 
 
+def draw_first_epoch(keyed):
+    """Return an epoch of pieces whose moods were not measured yet."""
+    keyed.labels.clear()
+    return draw_epoch(keyed)
+
+
 def run_steps(paths):
     """Return how many events some files have, and what each step took."""
     meter = Meter()
@@ -127,7 +144,7 @@ def run_steps(paths):
     meter.measure("updates, published", fit_some, network, batches)
     keyed = meter.measure("twelve keys", notebook.KeyedPieces, pieces, vocabulary)
     train = prepare_expressive(pieces, vocabulary)
-    rows = meter.measure("moods of an epoch", draw_epoch, keyed)
+    rows = meter.measure("moods of an epoch", draw_first_epoch, keyed)
     meter.measure("updates, expressive", train, rows, UPDATES)
     generated = [notebook.transpose(piece, 1) for piece in pieces[:20]]
     meter.measure("metrics", compare_with_corpus, pieces, generated)
@@ -148,6 +165,17 @@ def measure_size(folder, size):
     command = [sys.executable, __file__, str(folder), str(size)]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return json.loads(printed.splitlines()[-1])
+
+
+def find_medians(turns):
+    """Return what `measure_size` gave, with the medians of its turns."""
+    events, tokens, _ = turns[0]
+    found = [rows for _, _, rows in turns]
+    medians = {
+        step: np.median([rows[step] for rows in found], axis=0).tolist()
+        for step in found[0]
+    }
+    return events, tokens, medians
 
 
 def compose(folder):
@@ -189,7 +217,10 @@ def main():
         folder = Path(sys.argv[1] if len(sys.argv) > 1 else temporary)
         if len(sys.argv) < 2:
             compose(folder)
-        write_table({size: measure_size(folder, size) for size in SIZES})
+        turns = [[measure_size(folder, size) for size in SIZES] for _ in range(TURNS)]
+        write_table(
+            dict(zip(SIZES, map(find_medians, zip(*turns, strict=True)), strict=True))
+        )
 
 
 if __name__ == "__main__":

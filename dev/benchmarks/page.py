@@ -56,18 +56,20 @@ def serve(preheated):
         [sys.executable, "-m", "voila", *options], cwd=report.ROOT,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    while True:
-        try:
-            urllib.request.urlopen(f"{ADDRESS}static/")
-        except urllib.error.HTTPError:
-            break
-        except OSError:
-            time.sleep(0.1)
-    if preheated:
-        time.sleep(30)  # its kernel is getting ready, before anyone asks
-    yield
-    process.terminate()
-    process.wait()
+    try:
+        while process.poll() is None:
+            try:
+                urllib.request.urlopen(f"{ADDRESS}static/")
+            except urllib.error.HTTPError:
+                break
+            except OSError:
+                time.sleep(0.1)
+        if preheated:
+            time.sleep(30)  # its kernel is getting ready, before anyone asks
+        yield
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def open_page(browser):

@@ -376,11 +376,15 @@ def test_the_published_call_works(notebook, model, seed):
     assert len(set(np.diff(notebook.group_notes(piece)[0]).tolist())) > 1
 
 
+def test_a_piece_carries_its_settings(notebook, model, seed):
+    piece = notebook.generate_music(model, seed, 5, temperature=0.9, generator=1)
+    assert piece.settings == "temperature 0.9, top_p 1.0, top_k 0, seed 1"
+
+
 def test_what_is_written_follows_the_network(notebook, model, seed):
     """With top_k = 1 each event is the likeliest one behind those before it."""
     generators = [np.random.default_rng(0)]
     rows, left = model.predictor.write([seed], 10, (1.0, 1.0, 1), generators, None)
-    assert rows[0]["step"][0] >= 0
     scores = model.predictor.score(np.concatenate([seed, rows[0]]))
     assert not left.any()
     for stream in ("step", "token", "duration", "velocity"):
@@ -419,7 +423,7 @@ def test_tails_are_cut_by_hand(notebook):
 
     assert kept(1.0, 2) == [1, 2] and kept(0.65, 0) == [1, 2]
     assert kept(0.75, 0) == [1, 2, 3] and kept(0.01, 0) == [1]
-    assert kept(1.0, 9) == [0, 1, 2, 3]
+    assert kept(1.0, 9) == [0, 1, 2, 3] and kept(0.5, 2) == [1]
 
 
 # Bundles.
@@ -505,6 +509,16 @@ def test_a_request_reaches_the_network(notebook, model, seed):
     assert not np.array_equal(written(0, 3), written(0, 1))
     (free,) = take(notebook, model, [seed])
     assert np.array_equal(written(0, 0), free.notes)
+
+
+def test_a_mood_is_sought_behind_the_primer(notebook, model):
+    loud = [(i / 12, 1 / 12, 60 + i % 5, 127) for i in range(60)]
+    calm = notebook.make_piece("calm", [*loud, (6, 2, 60, 10), (9, 2, 64, 10)])
+    wild = [(6 + onset, *rest) for onset, *rest in loud]
+    wild = notebook.make_piece("wild", [*loud, *wild])
+    for onset, found in ((0.0, calm), (5.5, wild)):
+        piece = notebook.nearest_mood(model, [calm, wild], (3, 0), onset)
+        assert np.array_equal(piece.notes, found.notes)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers import walking_piece
+from helpers import melody, walking_piece
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -69,6 +69,24 @@ def test_fold_jobs_hold_no_piece_on_two_sides(notebook):
     for _, _, *parts, _ in jobs:
         names = [piece.name for part in parts for piece in part]
         assert sorted(names) == sorted(piece.name for piece in pieces)
+
+
+def test_folds_of_the_same_music_are_alike(notebook):
+    pieces = [walking_piece(3, 60)] * 4 + [walking_piece(9, 60)] * 2
+    vocabulary = notebook.build_vocabulary(pieces, 548)
+    folds = [(None, part) for part in np.arange(6).reshape(3, 2)]
+    table = notebook.compare_folds(pieces, folds, vocabulary, 0)
+    assert len(table) == 6 and list(table) == list(notebook.HEADLINE_METRICS)
+    same = [0, 2]  # the first two folds against each other
+    assert np.allclose(table.loc[same, "kl_divergence"], 0)
+    assert (table.drop(same)["kl_divergence"] > 0.01).all()
+
+
+def test_as_much_is_written_as_excerpts_hold(notebook, monkeypatch):
+    monkeypatch.setattr(notebook, "GENERATED_EVENTS", 50)
+    pieces = [melody([60] * 80), melody([60, 62] * 10)]
+    vocabulary = notebook.build_vocabulary(pieces, 548)
+    assert notebook.usual_length(pieces, vocabulary) == 35
 
 
 def test_a_leaky_split_claims_far_more(notebook):

@@ -77,6 +77,16 @@ def test_a_tone_generator_takes_over_and_says_so(notebook, monkeypatch):
     assert loudest_frequency(samples, rate) == pytest.approx(440, rel=0.01)
 
 
+def test_naturals_are_written_where_they_are_needed(notebook):
+    scale = [65, 67, 69, 70, 72, 74, 76, 77] * 4  # in F
+    plain, raised = melody(scale), melody([*scale, 71])
+    counts = [
+        len(re.findall("<use [^>]*#E261", notebook.show_score(piece.notes).data))
+        for piece in (plain, raised)
+    ]
+    assert counts == [0, 1]
+
+
 def test_titles_are_text(notebook):
     title = "<img src=x onerror=alert(1)>\" '"
     shown = notebook.play(melody([60]).notes, title=title).data
@@ -178,8 +188,8 @@ def test_the_key_is_found(notebook):
 
 def test_the_engraving_shows_each_note_and_repeats(notebook):
     piece = melody([60, 64, 67, 48, 52], step=1)
-    svg = notebook.engrave(piece.notes, 120)
-    assert svg == notebook.engrave(piece.notes, 120)
+    svg = notebook.engrave(piece.notes, 120, (4, 4), 16)
+    assert svg == notebook.engrave(piece.notes, 120, (4, 4), 16)
     tree = ElementTree.fromstring(svg)
     classes = [element.get("class", "") for element in tree.iter()]
     assert sum(name.split()[:1] == ["note"] for name in classes) == 5

@@ -526,6 +526,21 @@ def test_what_are_no_notes_is_one_sentence(notebook, tmp_path, wrong):
         notebook.write_midi(wrong, tmp_path / "a.mid", tempo=90, title="a")
 
 
+@pytest.mark.parametrize(
+    "field, value",
+    [("onset", -4), ("onset", math.nan), ("duration", math.inf), ("velocity", 300),
+     ("velocity", 0), ("pitch", 12)],
+)  # fmt: skip
+def test_notes_that_cannot_be_written_are_one_sentence(notebook, tmp_path, field,
+                                                       value):  # fmt: skip
+    notes = melody((60, 62)).notes
+    notes[field][0] = value
+    with pytest.raises(notebook.NotebookError, match=f"Each {field} must be from"):
+        notebook.write_midi(notes, tmp_path / "a.mid", tempo=90, title="a")
+    with pytest.raises(notebook.NotebookError, match=f"Each {field} must be from"):
+        notebook.play(notes)
+
+
 def test_title_and_comments_stand_in_the_file(notebook, tmp_path):
     comments = ("model Ölçü", "seed 7, temperature 1.0")
     piece = melody((60, 62), name="Blue in Ö")

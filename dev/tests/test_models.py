@@ -296,6 +296,7 @@ def test_top_k_and_top_p_by_hand(notebook):
     assert kept(1.0, 0.75, 0) == [1, 2, 3]
     assert kept(1.0, 0.01, 0) == [1]
     assert kept(1.0, 0.95, 1) == [1]
+    assert kept(1.0, 0.5, 2) == [1]  # 4/7 of what top_k leaves
     assert kept(1.0, 1.0, 9) == [0, 1, 2, 3]
 
 

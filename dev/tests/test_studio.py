@@ -245,6 +245,29 @@ def test_figures_of_a_take_stand_beside_real_ones(notebook, models, pieces):
     assert copy.loc["kl divergence", "this take"] == pytest.approx(0, abs=0.01)
 
 
+def test_real_excerpts_have_as_many_tokens_as_the_take(notebook, models, pieces,
+                                                      monkeypatch):  # fmt: skip
+    vocabulary, asked = models["ngram"].vocabulary, []
+    cut = notebook.cut_excerpts
+
+    def spy(real, known, length, generator):
+        asked.append(length)
+        return cut(real, known, length, generator)
+
+    monkeypatch.setattr(notebook, "cut_excerpts", spy)
+    chord = [(i, 1, pitch, 64) for i in range(30) for pitch in range(40, 60)]
+    piece = notebook.make_piece("spelled", chord)
+    notebook.compare_take(piece, pieces, vocabulary)
+    assert asked == [len(notebook.encode(piece, vocabulary))] and asked[0] > 30
+
+
+def test_names_keep_their_capitals(notebook, studio, monkeypatch):
+    monkeypatch.setattr(notebook, "describe_copy", lambda piece: "a run of Autumn")
+    take, model = studio.takes[-1], studio.models["ngram"]
+    shown = notebook.render_seen(take, model, studio.held_out, False)
+    assert "<p>A run of Autumn.</p>" in shown["facts"]
+
+
 # The page.
 
 

@@ -29,14 +29,19 @@ def markdown_table(header, rows):
 def prediction_table(folder):
     """Return the cross-validation's means and standard deviations as Markdown."""
     table = pd.read_csv(folder / "cross_validation.csv")
-    rows = []
+    streams = pd.read_csv(folder / "streams.csv")
+    streams = streams.pivot_table("nats_per_note", ["model", "fold"], "stream")
+    both, rows = streams["token"] + streams["step"], []
     for model, group in table.groupby("model", sort=False):
         cells = [
             f"{group[column].mean():.3f} ± {group[column].std():.3f}"
             for column in PREDICTION
         ]
+        when = both[model].dropna()
+        cells.append(f"{when.mean():.3f} ± {when.std():.3f}" if len(when) else "")
         rows.append([model, *cells])
-    return markdown_table(["unseen pieces", *PREDICTION.values()], rows)
+    header = ["unseen pieces", *PREDICTION.values(), "when and which, nats a note"]
+    return markdown_table(header, rows)
 
 
 def evaluation_table(folder):
