@@ -4345,7 +4345,10 @@ def nearest_mood(model, pieces, mood, onset=0.0):
             beyond = (0, max(away, 0), abs(away), max(-away, 0))
             miss += beyond[asked]
         misses.append(miss)
-    return replace(pieces[int(np.argmin(misses))], name=f"{model.name} 1")
+    piece, settings = pieces[int(np.argmin(misses))], ""
+    for name, asked in zip(("energy", "brightness"), mood):
+        settings += f", {name} {MOODS[asked - 1]}" if asked else ""
+    return replace(piece, name=f"{model.name} 1", settings=piece.settings + settings)
 
 
 # %%

@@ -379,6 +379,8 @@ def test_the_published_call_works(notebook, model, seed):
 def test_a_piece_carries_its_settings(notebook, model, seed):
     piece = notebook.generate_music(model, seed, 5, temperature=0.9, generator=1)
     assert piece.settings == "temperature 0.9, top_p 1.0, top_k 0, seed 1"
+    piece = notebook.generate_music(model, seed, 5, generator=1, brightness="low")
+    assert piece.settings.endswith("seed 1, brightness low")
 
 
 def test_what_is_written_follows_the_network(notebook, model, seed):
