@@ -4367,8 +4367,8 @@ def check_notes(notes, tempo):
         )
     if not len(notes):
         raise NotebookError("There are no notes here: generate some first.")
-    limits = {"onset": (0, 10**6), "duration": (0, 10**6), "velocity": (1, 127),
-              "pitch": (LOWEST_PITCH, HIGHEST_PITCH)}  # fmt: skip
+    times, pitches = (0, LONGEST_QUARTERS), (LOWEST_PITCH, HIGHEST_PITCH)
+    limits = {"onset": times, "duration": times, "pitch": pitches, "velocity": (1, 127)}
     for name, (least, most) in limits.items():
         if not np.all((notes[name] >= least) & (notes[name] <= most)):
             raise NotebookError(f"Each {name} must be from {least} to {most}.")
