@@ -6,6 +6,7 @@ matrices of 2,048 rows and columns; then two folds on one thread each, side by s
 against the same two on two threads, one after the other.
 """
 
+import itertools
 import os
 import subprocess
 import sys
@@ -18,7 +19,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-import Music_Generation_LSTM as notebook
+import definitions as notebook
+import published
 
 SEED, THREADS = 7, ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 UPDATES = 12  # of a network, timed
@@ -82,18 +84,10 @@ def prepare_published(pieces, vocabulary):
     """Return a function that makes some updates, their events, and the network."""
     size, length = len(vocabulary), notebook.SEQUENCE_LENGTH
     sequences = [notebook.encode(piece, vocabulary) for piece in pieces]
-    width = notebook.windows_an_update(True)
-    batches = notebook.TokenBatches(sequences, size, length, width, True, SEED)
-    network = notebook.build_published_lstm(
-        size, None, **notebook.PUBLISHED, every_step=True, seed=SEED
-    )
-    notebook.fit_network(network, batches, [], 1)
-
-    def update():
-        for index in range(UPDATES):
-            network.train_on_batch(*batches[index % (len(batches) - 1)])
-
-    return update, UPDATES * width * length, network
+    windows = published.make_windows(sequences)
+    network = published.build(size, every_step=True)
+    events = UPDATES * published.batch_size(True) * length
+    return lambda: published.update(network, windows, size, UPDATES), events, network
 
 
 def prepare_streams(shape, pieces, vocabulary):
@@ -101,15 +95,17 @@ def prepare_streams(shape, pieces, vocabulary):
     network = notebook.build_expressive(vocabulary, shape, SEED)
     streams, window = (notebook.SCHEDULE[name] for name in ("streams", "window"))
     keyed = notebook.KeyedPieces(pieces, vocabulary)
-    rows = notebook.Epoch(keyed, streams, np.random.default_rng(SEED))
     update_once = notebook.make_update(network, 10**6)
 
     def update():
         states = notebook.zero_states(network, streams)
-        for index in range(UPDATES):
-            start = index * window % (rows.length - window)
-            part = map(tf.constant, rows.read(start, window))
-            loss, states = update_once(*part, *states)
+        generator = np.random.default_rng(SEED)
+        parts = itertools.chain.from_iterable(
+            keyed.read(keyed.draw(generator), streams, window, generator)
+            for _ in itertools.count()
+        )
+        for part in itertools.islice(parts, UPDATES):
+            loss, states = update_once(*map(tf.constant, part), *states)
         return float(loss)
 
     return update, UPDATES * streams * window, network
@@ -140,8 +136,8 @@ def compare_arithmetic():
 
 FOLD = """
 import sys
-sys.path[:0] = [{dev!r}]
-import Music_Generation_LSTM as notebook
+sys.path[:0] = [{tools!r}]
+import definitions as notebook
 notebook.EXPRESSIVE_FOLD_EPOCHS = 3
 paths = notebook.find_midi_files({folder!r})
 pieces = [notebook.parse_midi(path) for path in paths]
@@ -154,8 +150,8 @@ for job in notebook.list_fold_jobs(("expressive",), pieces, folds, 7)[{first}:{l
 def start_folds(first, last, threads):
     """Start a process that trains some folds on so many threads."""
     folder = str(report.ROOT / notebook.TRAINING_FOLDER)
-    program = FOLD.format(dev=str(report.ROOT / "dev"), folder=folder, first=first,
-                          last=last)  # fmt: skip
+    program = FOLD.format(tools=str(report.ROOT / "dev" / "tools"), folder=folder,
+                          first=first, last=last)  # fmt: skip
     environment = {**os.environ, **dict.fromkeys(THREADS, str(threads))}
     command = [sys.executable, "-c", program]
     return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)

@@ -16,10 +16,9 @@ from local_cluster import run_cluster
 ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 FOLDS = 4  # of the expressive network, two epochs each
 PROGRAM = """
-import json
-from pathlib import Path
-twin = Path({root!r}) / "dev" / "Music_Generation_LSTM.py"
-exec(compile(twin.read_text(), twin, "exec"), globals())
+import sys
+sys.path.append({root!r} + "/dev/tools")
+exec(__import__("assembly").definitions(), globals())
 EXPRESSIVE_FOLD_EPOCHS = 2
 paths = find_midi_files(Path({root!r}) / "jazz_sample_files")
 pieces = [parse_midi(path) for path in paths]

@@ -11,11 +11,16 @@ import mido
 import numpy as np
 import report
 
-import Music_Generation_LSTM as notebook
+import definitions as notebook
 from composer.harmony import parse_chord
 from results import markdown_table
 
 WINDOW = 40
+LIKENESS = {
+    "pitch KL (performances‖these)": "kl_divergence",
+    "interval cosine": "interval_similarity",
+    "rhythm cosine": "rhythm_similarity",
+}
 LATE = 1 / 6  # quarter notes by which a laid-back or swung note may miss its beat
 
 
@@ -113,12 +118,8 @@ def measure(pieces, other, real):
         "velocity standard deviation (least of a piece)": f"{spread:.1f} ({least:.1f})",
     }
     if real:
-        kl = notebook.kl_divergence(real, pieces)
-        figures |= {
-            "pitch KL (performances‖these)": f"{kl:.3f}",
-            "interval cosine": f"{notebook.interval_similarity(real, pieces):.3f}",
-            "rhythm cosine": f"{notebook.rhythm_similarity(real, pieces):.3f}",
-        }
+        for name, metric in LIKENESS.items():
+            figures[name] = f"{notebook.compare(metric, real, pieces):.3f}"
     return figures | {
         "best n-gram of orders 1–3, trained on the other folder, nats a note": (
             f"{pitch_ngram(other, pieces):.2f}"

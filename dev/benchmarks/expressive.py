@@ -11,7 +11,7 @@ import time
 import numpy as np
 import report
 
-import Music_Generation_LSTM as notebook
+import definitions as notebook
 from results import markdown_table
 
 SEED = 7
@@ -51,12 +51,11 @@ def score(model, pieces):
 def best_ngram(learning, held_out, vocabulary):
     """Return the least nats a note of n-grams of orders 1 to 5, in all twelve keys."""
     tables, _ = notebook.train_ngram(learning, [], vocabulary, SEED, 5)
-    return min(
-        notebook.score_pieces(tables.shorten(order), held_out, vocabulary)[
-            "nats_per_note"
-        ]
+    scores = [
+        notebook.score_streams(tables.shorten(order), held_out, vocabulary)
         for order in range(1, 6)
-    )
+    ]
+    return min(score["token"]["nats_per_note"] for score in scores)
 
 
 def compare_prediction(model, seconds, learning, held_out):

@@ -10,6 +10,7 @@ import resource
 import sys
 import tempfile
 import time
+import zipfile
 from collections import Counter
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import joblib
 import numpy as np
 import report
 
-import Music_Generation_LSTM as notebook
+import definitions as notebook
 from results import markdown_table
 
 FILES, SEED = 20_000, 7
@@ -118,54 +119,54 @@ def fuzz_files(files):
     return ["MIDI files", files, told, most]
 
 
-def make_bundle(folder):
-    """Keep a small trained model in a folder."""
-    notebook.PUBLISHED.update(units=(4, 3), dense_units=3)
-    path = notebook.find_midi_files(report.ROOT / notebook.TRAINING_FOLDER)[0]
-    piece = notebook.parse_midi(path)
+def build_small(size):
+    """Return the published stack with few units."""
+    return notebook.Sequential([
+        notebook.LSTM(4, return_sequences=True, input_shape=(40, 1)), notebook.LSTM(3),
+        notebook.Dense(3), notebook.Dense(size, activation="softmax"),
+    ])  # fmt: skip
+
+
+def make_bundle(path):
+    """Keep a small model at a path; return the content of its parts by name."""
+    source = notebook.find_midi_files(report.ROOT / notebook.TRAINING_FOLDER)[0]
+    piece = notebook.parse_midi(source)
     vocabulary = notebook.build_vocabulary([piece], 100)
-    network = notebook.build_published_lstm(
-        100, None, **notebook.PUBLISHED, every_step=True, seed=SEED
-    )
+    network = notebook.rebuild(build_small(100), True, SEED)
     predictor = notebook.PublishedPredictor(network, 100, 8)
     rhythm, settings = notebook.encode(piece, vocabulary), {"sequence_length": 8}
     model = notebook.Model("published", predictor, vocabulary, rhythm, 120.0, settings,
                            notebook.Sources([piece]))  # fmt: skip
-    notebook.save_model(model, folder)
-    return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+    notebook.save_model(model, path)
+    with zipfile.ZipFile(path) as bundle:
+        return {name: bundle.read(name) for name in bundle.namelist()}
 
 
-def reseal(folder):
-    """Give a bundle's manifest the checksums of its changed parts, if possible."""
-    place = folder / "settings.json"
-    try:
-        manifest = notebook.json.loads(place.read_bytes())
-        for name in manifest["parts"]:
-            content = (folder / name).read_bytes()
-            manifest["parts"][name] = notebook.hashlib.sha256(content).hexdigest()
-        place.write_text(notebook.json.dumps(manifest))
-    except (ValueError, KeyError, TypeError, OSError):
-        pass
+def seal(path, parts):
+    """Write a bundle of some parts, whose checksums agree."""
+    with zipfile.ZipFile(path, "w") as bundle:
+        for name, data in parts.items():
+            bundle.writestr(name, data)
 
 
 def fuzz_bundles():
-    """Return the row for mutated models; half have checksums that agree again."""
+    """Return the row for mutated models; of half the checksums agree again."""
     told, slowest = Counter(), 0.0
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        whole = make_bundle(folder)
+        path = Path(temporary) / "model.zip"
+        parts = make_bundle(path)
+        whole = path.read_bytes()
         for number in range(BUNDLES):
             generator = np.random.default_rng([SEED, number])
-            for name, data in whole.items():
-                (folder / name).write_bytes(data)
-            name = sorted(whole)[generator.integers(len(whole))]
+            name = sorted(parts)[generator.integers(len(parts))]
             mutate = MUTATIONS[generator.integers(3)]
-            (folder / name).write_bytes(mutate(whole[name], [], generator))
             if generator.random() < 0.5:
-                reseal(folder)
+                path.write_bytes(mutate(whole, [], generator))
+            else:
+                seal(path, {**parts, name: mutate(parts[name], [], generator)})
             started = time.perf_counter()
             try:
-                notebook.load_model(folder)
+                notebook.load_model(path)
                 told["read"] += 1
             except notebook.NotebookError:
                 told["refused"] += 1
@@ -185,13 +186,13 @@ VALUES = (
 def fuzz_settings():
     """Return the row for settings of any kind in the table of parameters."""
     told, generator = Counter(), np.random.default_rng(SEED)
-    names = notebook.PARAMETER_NAMES
+    names = list(notebook.__annotations__)
     for number in range(SETTINGS):
         settings = {name: getattr(notebook, name) for name in names}
         for place in generator.integers(len(names), size=generator.integers(1, 4)):
             settings[names[place]] = VALUES[generator.integers(len(VALUES))]
         try:
-            notebook.check_settings(settings, notebook.TRAINERS)
+            notebook.check_settings(settings, notebook.__annotations__)
             told["read"] += 1
         except notebook.NotebookError:
             told["refused"] += 1

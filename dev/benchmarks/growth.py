@@ -24,7 +24,8 @@ os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 import numpy as np
 import psutil
 
-import Music_Generation_LSTM as notebook
+import definitions as notebook
+import published
 from results import markdown_table
 
 SIZES = (20, 200, 2000)
@@ -85,54 +86,34 @@ def train_ngram(sequences, size):
     return notebook.make_tables(sequences, 5, size)
 
 
-def prepare_published(sequences, vocabulary):
-    """Return the published network's windows and the network, traced."""
-    size, length = len(vocabulary), notebook.SEQUENCE_LENGTH
-    width = notebook.windows_an_update(True)
-    batches = notebook.TokenBatches(sequences, size, length, width, True, SEED)
-    network = notebook.build_published_lstm(
-        size, None, **notebook.PUBLISHED, every_step=True, seed=SEED
-    )
-    warm = notebook.TokenBatches(sequences[:2], size, length, width, True, SEED)
-    notebook.fit_network(network, warm, [], 1)
-    return batches, network
-
-
-def fit_some(network, batches):
-    """Make some updates of the published network, over again if there are too few."""
-    for index in range(UPDATES):
-        network.train_on_batch(*batches[index % (len(batches) - 1)])
-
-
 def prepare_expressive(pieces, vocabulary):
     """Return a function that trains the expressive network on all pieces, traced."""
     network = notebook.build_expressive(vocabulary, notebook.EXPRESSIVE, SEED)
-    streams, window = (notebook.SCHEDULE[name] for name in ("streams", "window"))
+    streams = notebook.SCHEDULE["streams"]
     update = notebook.make_update(network, 10**6)
 
-    def train(rows, updates):
+    def train(keyed, updates):
         states = notebook.zero_states(network, streams)
-        for index in range(updates):
-            start = index * window % (rows.length - window)
-            part = map(notebook.tf.constant, rows.read(start, window))
-            loss, states = update(*part, *states)
+        parts = itertools.chain.from_iterable(map(draw_epoch, itertools.repeat(keyed)))
+        for part in itertools.islice(parts, updates):
+            loss, states = update(*map(notebook.tf.constant, part), *states)
             float(loss)
 
-    few = notebook.KeyedPieces(pieces[:10], vocabulary)
-    train(draw_epoch(few), 2)
+    train(notebook.KeyedPieces(pieces[:10], vocabulary), 2)
     return train
 
 
 def draw_epoch(keyed):
-    """Return an epoch of some pieces in random keys."""
-    streams = notebook.SCHEDULE["streams"]
-    return notebook.Epoch(keyed, streams, np.random.default_rng(SEED))
+    """Return the windows of an epoch of some pieces, the keys always the same."""
+    streams, window = (notebook.SCHEDULE[name] for name in ("streams", "window"))
+    generator = np.random.default_rng(SEED)
+    return keyed.read(keyed.draw(generator), streams, window, generator)
 
 
 def draw_first_epoch(keyed):
-    """Return an epoch of pieces whose moods were not measured yet."""
-    keyed.labels.clear()
-    return draw_epoch(keyed)
+    """Draw an epoch of pieces whose moods were not measured yet."""
+    keyed.label.cache_clear()
+    next(draw_epoch(keyed))
 
 
 def run_steps(paths):
@@ -144,12 +125,15 @@ def run_steps(paths):
     )
     sequences = meter.measure("encoding", encode_afresh, pieces, vocabulary)
     meter.measure("n-grams", train_ngram, sequences, len(vocabulary))
-    batches, network = prepare_published(sequences, vocabulary)
-    meter.measure("updates, published", fit_some, network, batches)
+    windows, size = published.make_windows(sequences), len(vocabulary)
+    network = published.build(size, every_step=True)
+    published.update(network, windows, size, 1)  # which traces it
+    work = (published.update, network, windows, size, UPDATES)
+    meter.measure("updates, published", *work)
     keyed = meter.measure("twelve keys", notebook.KeyedPieces, pieces, vocabulary)
     train = prepare_expressive(pieces, vocabulary)
-    rows = meter.measure("moods of an epoch", draw_first_epoch, keyed)
-    meter.measure("updates, expressive", train, rows, UPDATES)
+    meter.measure("moods of an epoch", draw_first_epoch, keyed)
+    meter.measure("updates, expressive", train, keyed, UPDATES)
     generated = [notebook.transpose(piece, 1) for piece in pieces[:20]]
     meter.measure("metrics", compare_with_corpus, pieces, generated)
     return sum(map(len, sequences)), len(vocabulary), meter.rows
@@ -159,7 +143,7 @@ def events_of(step, events):
     """Return how many events a step went through, of a corpus of so many."""
     if not step.startswith("updates"):
         return events
-    windows = notebook.windows_an_update(True), notebook.SEQUENCE_LENGTH
+    windows = published.batch_size(True), notebook.SEQUENCE_LENGTH
     streams = notebook.SCHEDULE["streams"], notebook.SCHEDULE["window"]
     return UPDATES * math.prod(windows if "published" in step else streams)
 

@@ -12,20 +12,21 @@ import threading
 import time
 from pathlib import Path
 
-import jupytext
+import nbformat
 import psutil
 import report
 
 import refresh
+from assembly import assemble
 
 FOLDERS = ("jazz_sample_files", "Validation_samples")
 
 
 def write_notebook(folder):
-    """Write the twin as a notebook with QUICK_RUN set, and return its path."""
-    notebook = refresh.set_parameters(refresh.read_twin(), QUICK_RUN=True)
+    """Write the notebook with QUICK_RUN set, and return its path."""
+    notebook = refresh.set_parameters(assemble(), QUICK_RUN=True)
     path = folder / "run.ipynb"
-    jupytext.write(notebook, path)
+    nbformat.write(notebook, path)
     return path
 
 
@@ -48,8 +49,9 @@ def watch(command, folder):
 
     The packages are read from the disk beforehand, which takes as long as it takes.
     """
-    warm = "import Music_Generation_LSTM, IPython, ipykernel, nbclient, nbconvert"
-    subprocess.run([sys.executable, "-c", warm], cwd=report.ROOT / "dev", check=True)
+    warm = "import definitions, IPython, ipykernel, nbclient, nbconvert"
+    tools = report.ROOT / "dev" / "tools"
+    subprocess.run([sys.executable, "-c", warm], cwd=tools, check=True)
     stop, found = threading.Event(), []
     started = time.perf_counter()
     child = subprocess.Popen(command, cwd=folder, stderr=subprocess.DEVNULL)

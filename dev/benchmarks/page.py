@@ -16,7 +16,7 @@ import numpy as np
 import report
 from playwright.sync_api import sync_playwright
 
-import Music_Generation_LSTM as notebook
+import definitions as notebook
 
 PORT, TURNS = 8899, 5
 FLAGS = ["--no-sandbox", "--disable-gpu"]

@@ -14,12 +14,13 @@ import report
 
 import refresh
 import results
+from assembly import assemble
 
 
 def run_on(training, validation, folder):
     """Run the notebook on two folders of MIDI files; its outputs go to a folder."""
     notebook = refresh.set_parameters(
-        refresh.read_twin(),
+        assemble(),
         TRAINING_FOLDER=str(training),
         VALIDATION_FOLDER=str(validation),
     )

@@ -12,11 +12,11 @@ from pathlib import Path
 import report
 
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "2")
-import keras
 import music21
 import numpy as np
 
-import Music_Generation_LSTM as notebook
+import definitions as notebook
+import published
 
 SEED = 7
 EVENTS = 500  # generated to time one
@@ -51,28 +51,25 @@ def compare_parsing(paths):
 
 def train_until(every_step, learning, stopping, vocabulary, epochs, target):
     """Return (seconds, last-step loss) after each epoch, until a loss is reached."""
-    batches, check = (
-        notebook.TokenBatches(
-            [notebook.encode(piece, vocabulary) for piece in pieces], len(vocabulary),
-            notebook.SEQUENCE_LENGTH, notebook.windows_an_update(step), step, SEED)
-        for pieces, step in ((learning, every_step), (stopping, False))
-    )  # fmt: skip
-    networks = [
-        notebook.build_published_lstm(
-            len(vocabulary), None, **notebook.PUBLISHED, every_step=step, seed=SEED)
-        for step in (every_step, False)
-    ]  # fmt: skip
-    for network in networks:
-        network.compile(
-            keras.optimizers.Adamax(notebook.LEARNING_RATE),
-            loss="sparse_categorical_crossentropy", jit_compile=False)  # fmt: skip
+    size = len(vocabulary)
+    windows, known = (
+        published.make_windows([notebook.encode(piece, vocabulary) for piece in pieces])
+        for pieces in (learning, stopping)
+    )
+    generator = np.random.default_rng(SEED)
+    check = [*published.deal_batches(known, size, False, generator)]
+    check = [np.concatenate(part) for part in zip(*check, strict=True)]
+    networks = [published.build(size, step) for step in (every_step, False)]
+
+    def learn():
+        for batch in published.deal_batches(windows, size, every_step, generator):
+            networks[0].train_on_batch(*batch)
+
     spent, curve = 0.0, []
     for _ in range(epochs):
-        spent += seconds_of(lambda: networks[0].fit(batches, verbose=0, shuffle=False))[
-            0
-        ]
+        spent += seconds_of(learn)[0]
         networks[1].set_weights(networks[0].get_weights())
-        curve.append((spent, networks[1].evaluate(check, verbose=0)))
+        curve.append((spent, networks[1].evaluate(*check, 256, verbose=0)))
         if curve[-1][1] <= target:
             break
     return curve
@@ -108,12 +105,11 @@ def compare_generation(pieces):
     """Return the rows for generation: the published loop against one and 16 streams."""
     vocabulary = notebook.build_vocabulary(pieces, notebook.VOCABULARY_SIZE)
     sequence = notebook.encode(pieces[0], vocabulary)
-    network = notebook.build_published_lstm(
-        len(vocabulary), None, **notebook.PUBLISHED, every_step=False, seed=SEED
-    )
+    network = published.build(len(vocabulary), every_step=False)
     predictor = notebook.PublishedPredictor(
         network, len(vocabulary), notebook.SEQUENCE_LENGTH)  # fmt: skip
-    model = notebook.Model("published", predictor, vocabulary, sequence, 120.0, {})
+    model = notebook.Model("published", predictor, vocabulary, sequence, 120.0, {},
+                           notebook.Sources([]))  # fmt: skip
     seed = sequence[: notebook.SEQUENCE_LENGTH]
     predict_in_a_loop(network, seed["token"], 2, len(vocabulary))
     loop, _ = seconds_of(

@@ -3,7 +3,7 @@ does: its functions belong to no module that a worker could import. Prints both 
 
     python cluster_run.py LOG
 """
-# ruff: noqa: F821  (what the twin defines)
+# ruff: noqa: F821  (what the notebook defines)
 
 import json
 import os
@@ -12,13 +12,19 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-TWIN = ROOT / "dev" / "Music_Generation_LSTM.py"
-above = TWIN.read_text("utf-8").split("# ## 9 Generation")[0]  # all that folds may need
-exec(compile(above, TWIN, "exec"), globals())
-PUBLISHED = {"units": (8, 6), "dense_units": 5, "dropout": 0.1}
+sys.path.append(str(ROOT / "dev" / "tools"))
+exec(__import__("assembly").definitions(), globals())
 SEQUENCE_LENGTH, VOCABULARY_SIZE, BATCH_SIZE, EPOCHS = 8, 92, 16, 1
 PATIENCE, GENERATED_EVENTS, WORTH_PROCESSES = 1, 30, 0
 LOG = Path(sys.argv[1])
+
+
+def build_published_lstm(vocabulary_size):
+    """Return the published stack with few units."""
+    shape = {"return_sequences": True, "input_shape": (40, 1)}
+    last = Dense(vocabulary_size, activation="softmax")
+    layers = [LSTM(8, **shape), Dropout(0.1), LSTM(6), Dense(5), Dropout(0.1), last]
+    return Sequential(layers)
 
 
 def train_and_die(*arguments):
@@ -33,9 +39,7 @@ def train_and_die(*arguments):
 
 def list_results(paths, jobs):
     """Return what files hold, and what folds gave but for the time that they took."""
-    with tempfile.TemporaryDirectory() as cache:
-        read = load_pieces(paths, cache)
-    files = [str(getattr(each, "notes", each)) for each in read]
+    files = [str(getattr(each, "notes", each)) for each in load_pieces(paths)]
     rows = sorted(run_parallel(run_fold, jobs, 1, ""), key=lambda row: row[0])
     for _, result in rows:
         del result["row"]["seconds"]

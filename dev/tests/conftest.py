@@ -19,9 +19,9 @@ settings.load_profile("fixed")
 @pytest.fixture(scope="session")
 def notebook():
     """Return the notebook's definitions as a module."""
-    import Music_Generation_LSTM
+    import definitions
 
-    return Music_Generation_LSTM
+    return definitions
 
 
 @pytest.fixture(autouse=True)
@@ -36,8 +36,10 @@ def outputs(request, monkeypatch, tmp_path):
 @pytest.fixture
 def tiny(notebook, monkeypatch):
     """Make the published network and its training small enough for a test."""
+    from helpers import small_lstm
+
     small = {
-        "PUBLISHED": {"units": (8, 6), "dense_units": 5, "dropout": 0.1},
+        "build_published_lstm": small_lstm,
         "SEQUENCE_LENGTH": 8,
         "VOCABULARY_SIZE": 92,
         "BATCH_SIZE": 16,

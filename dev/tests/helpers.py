@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+import keras
 import numpy as np
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-import Music_Generation_LSTM as notebook
-from refresh import read_twin, set_parameters
+import assembly
+import definitions as notebook
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared"
@@ -95,11 +96,18 @@ def rows(piece):
     return [tuple(note) for note in piece.notes.tolist()]
 
 
+def make_piece(name, notes, tempo=120.0, **details):
+    """Return a piece from any sequence of notes, put in order."""
+    notes = np.array([tuple(note) for note in notes], dtype=notebook.NOTE)
+    notes = np.sort(notes, order=("onset", "pitch"))
+    return notebook.Piece(name, notes, tempo, **details)
+
+
 def melody(pitches, step=0.5, name="melody", velocity=64, duration=None):
     """Return a piece of single notes, one every `step` quarter notes."""
     length = step if duration is None else duration
     notes = [(i * step, length, pitch, velocity) for i, pitch in enumerate(pitches)]
-    return notebook.make_piece(name, notes)
+    return make_piece(name, notes)
 
 
 def random_piece(seed, events=80, name=None, low=48, high=84):
@@ -112,7 +120,7 @@ def random_piece(seed, events=80, name=None, low=48, high=84):
             velocity = int(generator.integers(20, 120))
             notes.append((cell / 12, 0.25, int(pitch), velocity))
         cell += int(generator.choice([3, 4, 6, 8, 12]))
-    return notebook.make_piece(name or f"random {seed}", notes)
+    return make_piece(name or f"random {seed}", notes)
 
 
 def walking_piece(seed, events=80, name=None):
@@ -123,9 +131,27 @@ def walking_piece(seed, events=80, name=None):
     return melody(pitches, name=name or f"walking {seed}")
 
 
+def small_lstm(vocabulary_size):
+    """Return a small network of the same kinds of layers as the published one."""
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input((8, 1)),
+            layers.LSTM(8, return_sequences=True),
+            layers.Dropout(0.1),
+            layers.LSTM(6),
+            layers.Dense(5),
+            layers.Dropout(0.1),
+            layers.Dense(vocabulary_size, activation="softmax"),
+        ]
+    )
+
+
 def run_notebook(folder, **parameters):
     """Run the notebook in a folder with QUICK_RUN; return it with its outputs."""
-    copy = set_parameters(read_twin(), QUICK_RUN=True, **parameters)
+    from refresh import set_parameters
+
+    copy = set_parameters(assembly.assemble(), QUICK_RUN=True, **parameters)
     client = NotebookClient(
         copy, timeout=400, kernel_name="python3",
         resources={"metadata": {"path": str(folder)}},

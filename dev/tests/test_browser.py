@@ -19,7 +19,8 @@ import pytest
 from helpers import ROOT, small_file
 from playwright.sync_api import expect, sync_playwright
 
-from refresh import read_twin, set_parameters
+from assembly import assemble
+from refresh import set_parameters
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -85,7 +86,7 @@ def folder(quick_run, tmp_path_factory):
     """Return a copy of the folder of a quick run, with the notebook in it."""
     place = tmp_path_factory.mktemp("served") / "folder"
     shutil.copytree(quick_run[0], place)
-    notebook = set_parameters(read_twin(), QUICK_RUN=True)
+    notebook = set_parameters(assemble(), QUICK_RUN=True)
     nbformat.write(notebook, place / NAME)
     return place
 
@@ -197,10 +198,11 @@ def test_a_new_take_is_heard_seen_and_downloaded(page, folder, notebook):
     assert base64.b64decode(link.split(",")[1]) == data
     start = page.get_by_label("Go on from").input_value()
     source = next(folder.glob(f"*/{start}.mid"))
-    models = {"expressive": notebook.load_model(folder / "outputs/models/expressive")}
+    bundle = folder / "outputs" / "models" / "expressive.zip"
+    models = {"expressive": notebook.load_model(bundle)}
     request = notebook.Request("expressive", start, seed=11)
     take = notebook.make_take(request, models, {start: notebook.parse_midi(source)})
-    assert take.as_midi() == data
+    assert notebook.take_bytes(take) == data
 
 
 def upload(page, name, content):
@@ -224,6 +226,8 @@ def test_a_primer_is_gone_on_from(page, notebook):
     assert piece.notes["pitch"][:5].tolist() == [60, 64, 67, 72, 76]
     assert len(piece.notes) > 50
     page.get_by_role("button", name="No primer").click()
+    status = page.locator(".studio [role=status]")
+    expect(status).to_contain_text("from the piece in the list")
 
 
 def test_rubbish_is_refused_in_a_sentence_and_the_panel_goes_on(page):

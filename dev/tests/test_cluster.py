@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers import walking_piece
 
 from local_cluster import run_cluster
 
@@ -56,14 +55,6 @@ def test_a_cluster_that_dies_is_one_sentence(notebook, monkeypatch, victim):
         jobs = [(processes[victim].pid, signal.SIGKILL)]
         with pytest.raises(notebook.NotebookError, match="lost the work"):
             list(notebook.run_parallel(os.kill, jobs, 1, ""))
-
-
-def test_pieces_are_sent_once(notebook):
-    pieces = [walking_piece(number, 9) for number in range(3)]
-    jobs = [("a", pieces[:2], 1), ("b", pieces[1:], 2)]
-    sent, without = notebook.share_pieces(jobs)
-    assert [*map(id, sent)] == [*map(id, pieces)]
-    assert without == [(["a", None, 1], {1: [0, 1]}), (["b", None, 2], {1: [1, 2]})]
 
 
 class TwoWorkers:
@@ -116,7 +107,7 @@ class Pending:
 
 def test_a_worker_that_comes_late_is_checked(notebook):
     with pytest.raises(notebook.NotebookError, match="worker b has .*keras"):
-        list(notebook.await_futures(LateWorker(1, keras="3.0"), {Pending(): 0}))
+        list(notebook.await_results(LateWorker(1, keras="3.0"), {Pending()}))
 
 
 def test_a_scheduler_without_workers_is_one_sentence(notebook, scheduler, monkeypatch):

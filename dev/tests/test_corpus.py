@@ -1,4 +1,4 @@
-"""A folder of pieces: its table, its refusals, its cache."""
+"""A folder of pieces: its table, its refusals."""
 
 import os
 
@@ -19,22 +19,9 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def load(notebook, folder, tmp_path):
-    """Return a function that reads the folder, with its cache beside it."""
-    return lambda: notebook.load_corpus(folder, "training", tmp_path / "cache", {})
-
-
-@pytest.fixture
-def parsed(notebook, monkeypatch):
-    """Return the list of the names of the files that are parsed from now on."""
-    names = []
-
-    def parse(data, name, original=notebook.parse_or_refuse):
-        names.append(name)
-        return original(data, name)
-
-    monkeypatch.setattr(notebook, "parse_or_refuse", parse)
-    return names
+def load(notebook, folder):
+    """Return a function that reads the folder."""
+    return lambda: notebook.load_corpus(folder, "training", {})
 
 
 def test_each_file_has_a_row(load):
@@ -61,7 +48,7 @@ def test_columns_of_the_table(load):
 
 def test_the_same_music_is_taken_once(notebook, folder, tmp_path):
     (folder / "copy.mid").write_bytes(small_file((60, 62)))
-    pieces, table = notebook.load_corpus(folder, "training", tmp_path / "cache", {})
+    pieces, table = notebook.load_corpus(folder, "training", {})
     refused = table[table["status"] == "refused"].set_index("file")["reason"]
     assert (
         len(pieces) == 2
@@ -71,11 +58,9 @@ def test_the_same_music_is_taken_once(notebook, folder, tmp_path):
 
 def test_music_of_the_other_folder_is_refused(notebook, folder, tmp_path):
     known = {}
-    notebook.load_corpus(folder, "training", tmp_path / "cache", known)
+    notebook.load_corpus(folder, "training", known)
     (folder / "new.mid").write_bytes(small_file((50, 55)))
-    pieces, table = notebook.load_corpus(
-        folder, "validation", tmp_path / "cache", known
-    )
+    pieces, table = notebook.load_corpus(folder, "validation", known)
     reasons = table.set_index("file")["reason"]
     assert [piece.name for piece in pieces] == ["new"]
     assert reasons["one.mid"] == "the same music as training: one.mid"
@@ -85,19 +70,19 @@ def test_a_folder_of_refused_files_is_one_sentence(notebook, tmp_path):
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "bad.mid").write_bytes(b"this is a text")
     with pytest.raises(notebook.NotebookError, match="not a MIDI file"):
-        notebook.load_corpus(tmp_path / "bad", "training", tmp_path / "c", {})
+        notebook.load_corpus(tmp_path / "bad", "training", {})
 
 
 def test_missing_folder_is_one_sentence(notebook, tmp_path):
     with pytest.raises(notebook.NotebookError, match="no folder .*nowhere: make it"):
-        notebook.load_corpus(tmp_path / "nowhere", "training", tmp_path / "c", {})
+        notebook.load_corpus(tmp_path / "nowhere", "training", {})
 
 
 def test_empty_folder_is_one_sentence(notebook, tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "read.me").write_text("put music here")
     with pytest.raises(notebook.NotebookError, match="no MIDI files .*put some"):
-        notebook.load_corpus(tmp_path / "empty", "training", tmp_path / "c", {})
+        notebook.load_corpus(tmp_path / "empty", "training", {})
 
 
 def test_a_file_that_cannot_be_opened_is_refused(notebook, load, monkeypatch):
@@ -127,97 +112,21 @@ def test_a_file_name_of_another_system_is_taken(notebook, folder, load, outputs)
     assert len(pd.read_csv(outputs / "tables" / "corpus.csv")) == 4
 
 
-def test_second_load_reads_the_cache(load, parsed):
-    first, first_table = load()
-    assert sorted(parsed) == ["bad", "one", "two"]
-    parsed.clear()
-    second, second_table = load()
-    assert parsed == ["bad"]  # refused files have nothing to keep
-    pd.testing.assert_frame_equal(first_table, second_table)
-    for a, b in zip(first, second, strict=True):
+def test_parallel_reading_gives_the_same(notebook, load, monkeypatch):
+    serial, table = load()
+    monkeypatch.setattr(notebook, "WORTH_PROCESSES", 1)
+    monkeypatch.setattr(notebook, "WORKERS", 2)
+    parallel, other_table = load()
+    pd.testing.assert_frame_equal(table, other_table)
+    for a, b in zip(serial, parallel, strict=True):
         assert (a.name, a.tempo, a.metre, a.remarks) == (b.name, b.tempo, b.metre,
                                                          b.remarks)  # fmt: skip
         assert rows(a) == rows(b) and a.notes.dtype == b.notes.dtype
 
 
-def test_a_changed_file_is_read_again(folder, load, parsed):
-    load()
-    parsed.clear()
-    (folder / "one.mid").write_bytes(small_file((60, 63)))
-    pieces, _ = load()
-    assert "one" in parsed and "two" not in parsed
-    assert any(63 in piece.notes["pitch"] for piece in pieces)
-
-
-def change_source(notebook, monkeypatch, owner, name):
-    """Put another function of the same name in the place of one of the notebook's."""
-    original = getattr(owner, name)
-
-    def changed(*arguments, **named):
-        return original(*arguments, **named)
-
-    changed.__module__, changed.__qualname__ = (
-        notebook.__name__,
-        original.__qualname__,
-    )
-    monkeypatch.setattr(owner, name, changed)
-
-
-@pytest.mark.parametrize(
-    "owner, name",
-    [(None, "read_tempo"), ("Keyboard", "release"), ("Keys", "strike")],
-)
-def test_a_changed_parser_reads_again(notebook, load, parsed, monkeypatch, owner, name):
-    load()
-    parsed.clear()
-    place = getattr(notebook, owner) if owner else notebook
-    change_source(notebook, monkeypatch, place, name)
-    load()
-    assert sorted(parsed) == ["bad", "one", "two"]
-
-
-def test_a_changed_constant_reads_again(notebook, load, parsed, monkeypatch):
-    load()
-    parsed.clear()
-    monkeypatch.setattr(notebook, "LOWEST_PITCH", 62)
-    pieces, _ = load()
-    assert len(parsed) == 3 and min(p.notes["pitch"].min() for p in pieces) == 62
-
-
-def test_a_damaged_cache_is_named_and_made_again(load, parsed, tmp_path, capsys):
-    load()
-    kept = sorted((tmp_path / "cache" / "pieces").iterdir())
-    content = bytearray(kept[0].read_bytes())
-    content[-1] ^= 1
-    kept[0].write_bytes(content)
-    parsed.clear()
-    pieces, _ = load()
-    assert len(pieces) == 2 and len(parsed) == 2
-    assert str(kept[0]) in capsys.readouterr().out
-    parsed.clear()
-    load()
-    assert parsed == ["bad"]
-
-
-def test_parallel_reading_gives_the_same(notebook, load, monkeypatch, tmp_path):
-    serial, table = load()
-    for path in (tmp_path / "cache" / "pieces").iterdir():
-        path.unlink()
-    monkeypatch.setattr(notebook, "WORTH_PROCESSES", 1)
-    monkeypatch.setattr(notebook, "WORKERS", 2)
-    parallel, other_table = load()
-    pd.testing.assert_frame_equal(table, other_table)
-    assert [rows(piece) for piece in serial] == [rows(piece) for piece in parallel]
-
-
-def test_processes_are_awake_before_their_jobs_come(notebook, monkeypatch):
-    notebook.wake_workers(2)
-    notebook.wake_workers(2)  # as when a cell is run again
-    assert sorted(notebook.run_here(divmod, [(7, 2), (9, 4)], 2)) == [
+def test_processes_end_each_job_with_its_number(notebook):
+    assert sorted(notebook.run_parallel(divmod, [(7, 2), (9, 4)], 2, "dividing")) == [
         (0, (3, 1)), (1, (2, 1))]  # fmt: skip
-    monkeypatch.setenv("DASK_SCHEDULER", "tcp://elsewhere")
-    monkeypatch.delattr(notebook, "start_calls")
-    notebook.wake_workers(2)
 
 
 def test_workers_follow_the_request_and_the_jobs(notebook):

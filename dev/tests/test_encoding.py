@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers import SHIPPED, melody, random_piece
+from helpers import SHIPPED, make_piece, melody, random_piece
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +16,7 @@ def make_music(notebook, drawn):
     """Return a piece of drawn notes on the grid, cut where a key is struck again."""
     notes = [(cell / 12, length / 12, *rest) for cell, length, *rest in drawn]
     notes = notebook.release_keys(np.array(notes, dtype=notebook.NOTE))
-    return notebook.make_piece("drawn", notes)
+    return make_piece("drawn", notes)
 
 
 @settings(max_examples=150)
@@ -37,7 +37,7 @@ def test_encoding_what_was_decoded_is_stable(notebook, drawn, size):
     piece = make_music(notebook, drawn)
     vocabulary = notebook.build_vocabulary([piece], size)
     once = notebook.encode(piece, vocabulary)
-    back = notebook.make_piece("back", notebook.decode(once, vocabulary))
+    back = make_piece("back", notebook.decode(once, vocabulary))
     twice = notebook.encode(back, vocabulary)
     for field in ("token", "step"):
         assert np.array_equal(once[field], twice[field])
@@ -49,7 +49,7 @@ def test_encoding_what_was_decoded_is_stable(notebook, drawn, size):
 @given(st.lists(st.tuples(st.floats(0, 50), st.floats(0, 9), st.integers(21, 108)),
                 min_size=1, max_size=30))  # fmt: skip
 def test_notes_off_the_grid_move_by_half_a_cell_at_most(notebook, drawn):
-    piece = notebook.make_piece("free", [(*note, 64) for note in drawn])
+    piece = make_piece("free", [(*note, 64) for note in drawn])
     vocabulary = notebook.build_vocabulary([piece], 100)
     assert notebook.count_lost_notes(piece, vocabulary) == 0
     back = notebook.decode(notebook.encode(piece, vocabulary), vocabulary)
@@ -85,7 +85,7 @@ def chord_piece(notebook, *chords):
     notes = [
         (cell, 1, pitch, 64) for cell, chord in enumerate(chords) for pitch in chord
     ]
-    return notebook.make_piece("chords", notes)
+    return make_piece("chords", notes)
 
 
 def test_vocabulary_begins_with_the_88_notes(notebook):
@@ -133,7 +133,7 @@ def test_a_known_chord_is_one_event(notebook):
 
 
 def test_first_step_counts_from_the_beginning(notebook):
-    piece = notebook.make_piece("late", [(2, 1, 60, 64), (2.5, 1, 62, 64)])
+    piece = make_piece("late", [(2, 1, 60, 64), (2.5, 1, 62, 64)])
     vocabulary = notebook.build_vocabulary([piece], 88)
     assert notebook.encode(piece, vocabulary)["step"].tolist() == [24, 6]
 
@@ -141,7 +141,7 @@ def test_first_step_counts_from_the_beginning(notebook):
 @pytest.mark.parametrize("index", range(27))
 def test_each_duration_of_the_table_is_kept(notebook, index):
     quarters = notebook.DURATIONS[index] / notebook.GRID
-    piece = notebook.make_piece("one", [(0, quarters, 60, 64)])
+    piece = make_piece("one", [(0, quarters, 60, 64)])
     vocabulary = notebook.build_vocabulary([piece], 88)
     (note,) = notebook.decode(notebook.encode(piece, vocabulary), vocabulary)
     assert note["duration"] == pytest.approx(quarters)

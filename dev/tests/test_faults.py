@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -12,28 +13,33 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
-from helpers import ROOT, walking_piece
+from helpers import walking_piece
 
-TWIN = ROOT / "dev" / "Music_Generation_LSTM.py"
+from assembly import definitions
+
 DRIVER = """
 import select, signal, sys
 folder, WORKERS, results = Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
-PUBLISHED = {"units": (8, 6), "dense_units": 5, "dropout": 0.1}
 SEQUENCE_LENGTH, VOCABULARY_SIZE, BATCH_SIZE = 8, 92, 16
 EPOCHS, PATIENCE, GENERATED_EVENTS, OUTPUT_FOLDER = 2, 1, 30, results
 shape = [0, 2, 4, 5, 7, 9, 11, 12]
 test_pieces = [
-    make_piece(f"p{i}", [(j / 2, 0.5, 50 + i + shape[j * (i + 1) % 8], 64)
-                         for j in range(50)])
+    Piece(f"p{i}", np.array([(j / 2, 0.5, 50 + i + shape[j * (i + 1) % 8], 64)
+                             for j in range(50)], NOTE), 120.0)
     for i in range(6)
 ]
+
+def build_published_lstm(size):
+    return Sequential([
+        LSTM(8, return_sequences=True, input_shape=(40, 1)), Dropout(0.1), LSTM(6),
+        Dense(5), Dropout(0.1), Dense(size, activation="softmax")])
 
 def run(folder):
     folds = make_folds(test_pieces, 2, 3)
     names = ("unigram", "published")
     table, *_ = cross_validate(names, test_pieces, folds, 3, folder / "cache")
     save_table(table.drop(columns="seconds"), "table")
-    model = final_model("published", test_pieces, 1, 3, folder / "model")
+    model = final_model("published", test_pieces, 1, 3, folder / "model.zip")
     generator = np.random.default_rng(3)
     seeds = choose_seeds(test_pieces, model.vocabulary, 2, generator)
     pieces = generate_pieces(model, seeds, 30, generator=generator)
@@ -70,9 +76,9 @@ run(folder)
 
 @pytest.fixture(scope="module")
 def script(tmp_path_factory):
-    """Return a program: the twin's definitions, folds, a final model and its music."""
+    """Return a program: what the notebook defines, folds, a model and its music."""
     path = tmp_path_factory.mktemp("script") / "folds.py"
-    path.write_text(TWIN.read_text(encoding="utf-8") + DRIVER, encoding="utf-8")
+    path.write_text(definitions() + DRIVER, encoding="utf-8")
     return path
 
 
@@ -175,9 +181,9 @@ def list_writers(tiny, folder):
     return [
         lambda: tiny.save_table(table, "numbers"),
         lambda: tiny.save_figure(figure, "figure"),
-        lambda: tiny.save_model(model, folder / "model"),
+        lambda: tiny.save_model(model, folder / "model.zip"),
         lambda: tiny.write_midi(notes, folder / "a.mid", tempo=90, title="a"),
-        lambda: tiny.store(folder / "cache" / "x", bytes(2000)),
+        lambda: tiny.store(folder / "cache" / "x", random.Random(5).randbytes(2000)),
     ]
 
 

@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import melody, random_piece
+from helpers import make_piece, melody, random_piece
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -95,7 +95,7 @@ HEADLINES = ("kl_divergence", "interval_similarity", "rhythm_similarity")
 
 def test_headlines_are_perfect_for_the_same_music(notebook):
     pieces = [random_piece(seed) for seed in range(3)]
-    values = [getattr(notebook, name)(pieces, pieces) for name in HEADLINES]
+    values = [notebook.compare(name, pieces, pieces) for name in HEADLINES]
     assert np.allclose(values, [0, 1, 1])
 
 
@@ -106,36 +106,36 @@ def test_headlines_by_hand(notebook):
     q[[39, 40, 41]] += 1
     p, q = p / p.sum(), q / q.sum()
     expected = float((p * np.log(p / q)).sum())
-    assert notebook.kl_divergence([real], [generated]) == pytest.approx(expected)
     # intervals: {+2: 2} against {+2: 1, -1: 1}
-    assert notebook.interval_similarity([real], [generated]) == pytest.approx(0.5**0.5)
-    assert notebook.rhythm_similarity([real], [generated]) == pytest.approx(1)
+    for name, value in zip(HEADLINES, (expected, 0.5**0.5, 1), strict=True):
+        assert notebook.compare(name, [real], [generated]) == pytest.approx(value)
 
 
 def test_disjoint_music_gives_zero_similarity(notebook):
     up, down = melody((60, 62, 64), step=0.5), melody((64, 62, 60), step=1)
-    assert notebook.interval_similarity([up], [down]) == 0
-    assert notebook.rhythm_similarity([up], [down]) == 0
+    for name in HEADLINES[1:]:
+        assert notebook.compare(name, [up], [down]) == 0
 
 
 @pytest.mark.parametrize("name", HEADLINES)
 def test_empty_sides_give_nan_with_a_warning(notebook, name):
     for sides in (([], [melody((60, 62))]), ([melody((60, 62))], []), ([], [])):
         with pytest.warns(UserWarning, match=name):
-            assert np.isnan(getattr(notebook, name)(*sides))
+            assert np.isnan(notebook.compare(name, *sides))
 
 
 @pytest.mark.parametrize("name", HEADLINES[1:])
 def test_a_single_event_has_no_interval_and_no_step(notebook, name):
     with pytest.warns(UserWarning, match=name):
-        value = getattr(notebook, name)([melody((60,))], [melody((60, 62))])
+        value = notebook.compare(name, [melody((60,))], [melody((60, 62))])
     assert np.isnan(value)
 
 
 def test_nothing_is_counted_across_a_pieces_border(notebook):
     low, high = melody((40, 41)), melody((90, 91))
     other = [melody((60, 61)), melody((60, 61))]
-    assert notebook.interval_similarity([low, high], other) == pytest.approx(1)
+    value = notebook.compare("interval_similarity", [low, high], other)
+    assert value == pytest.approx(1)
     assert (
         notebook.count_intervals(low).sum() + notebook.count_intervals(high).sum() == 2
     )
@@ -143,7 +143,7 @@ def test_nothing_is_counted_across_a_pieces_border(notebook):
 
 def test_chords_add_no_zeros(notebook):
     chords = [(i / 2, 0.5, pitch, 64) for i in range(5) for pitch in (60, 64, 67 + i)]
-    piece = notebook.make_piece("chords", chords)
+    piece = make_piece("chords", chords)
     steps = notebook.count_steps(piece)
     assert steps[0] == 0 and steps[6] == 4 and steps.sum() == 4
     assert notebook.count_intervals(piece)[24 + 1] == 4  # the top voice alone
@@ -159,23 +159,16 @@ def test_large_intervals_and_long_steps_are_clipped(notebook):
 
 def test_divergence_falls_with_the_size_of_the_sample(notebook):
     def mean_value(events):
-        return np.mean(
-            [
-                notebook.kl_divergence(
-                    [random_piece(2 * i, events)], [random_piece(2 * i + 1, events)]
-                )
-                for i in range(8)
-            ]
-        )
+        pairs = [(random_piece(i, events), random_piece(i + 1, events))
+                 for i in range(0, 16, 2)]  # fmt: skip
+        return np.mean([notebook.compare("kl_divergence", [a], [b]) for a, b in pairs])
 
     small, middle, large = (mean_value(events) for events in (100, 400, 1600))
     assert small > 1.5 * middle > 2.25 * large
 
 
 def test_other_histograms_by_hand(notebook):
-    piece = notebook.make_piece(
-        "p", [(0, 0.25, 60, 64), (0.5, 0.5, 72, 64), (1.25, 9, 61, 64)]
-    )
+    piece = make_piece("p", [(0, 0.25, 60, 64), (0.5, 0.5, 72, 64), (1.25, 9, 61, 64)])
     assert np.flatnonzero(notebook.count_beat_places(piece)).tolist() == [0, 3, 6]
     assert notebook.count_pitch_classes(piece)[:2].tolist() == [2, 1]
     assert np.flatnonzero(notebook.count_durations(piece)).tolist() == [3, 6, 48]
@@ -187,7 +180,7 @@ def test_other_histograms_by_hand(notebook):
 def test_polyphony_by_hand(notebook):
     notes = [(0, 2, 60, 64), (0, 1, 64, 64), (4, 1, 67, 64)]
     # 4 quarters of sound in 3 quarters that are not silent
-    assert notebook.polyphony(notebook.make_piece("p", notes)) == pytest.approx(4 / 3)
+    assert notebook.polyphony(make_piece("p", notes)) == pytest.approx(4 / 3)
     assert notebook.polyphony(melody((60, 62, 64))) == pytest.approx(1)
 
 
@@ -205,7 +198,7 @@ def test_swing_ratio_by_hand(notebook, place, ratio):
     notes = [
         (beat + part / 12, 0.1, 60, 64) for beat in range(4) for part in (0, place)
     ]
-    piece = notebook.make_piece("swung", notes)
+    piece = make_piece("swung", notes)
     assert notebook.swing_ratio(piece) == pytest.approx(ratio)
 
 
@@ -296,23 +289,38 @@ def test_different_music_is_told_apart(notebook):
     assert value > 0.95 and low > 0.9 and high <= 1
 
 
-def test_a_pieces_excerpts_are_never_split(notebook, monkeypatch):
+@pytest.fixture
+def splits(notebook, monkeypatch):
+    """Return the list of the splits that the forest makes from now on."""
     seen = []
 
-    class Spy(notebook.StratifiedGroupKFold):
+    class Spy(notebook.model_selection.StratifiedGroupKFold):
         def split(self, features, labels, groups):
             for train, test in super().split(features, labels, groups):
-                seen.append((set(groups[train]), set(groups[test]), set(labels[test])))
+                sides = (set(groups[train]), set(groups[test]), set(labels[test]))
+                seen.append((features, groups, sides))
                 yield train, test
 
-    monkeypatch.setattr(notebook, "StratifiedGroupKFold", Spy)
+    monkeypatch.setattr(notebook.model_selection, "StratifiedGroupKFold", Spy)
+    return seen
+
+
+def test_a_pieces_excerpts_are_never_split(notebook, splits):
     real, generated = (
         [random_piece(s, 90) for s in p] for p in (range(4), range(4, 8))
     )
     notebook.two_sample_auc(real, generated, [0])
-    assert len(seen) == 4
-    for train, test, labels in seen:
+    assert len(splits) == 4
+    for _, _, (train, test, labels) in splits:
         assert train.isdisjoint(test) and labels == {0, 1}
+
+
+def test_excerpts_follow_each_other(notebook, splits):
+    pieces = [melody([50] * 10 + [60] * 10), melody([70] * 10 + [80] * 10 + [90] * 5)]
+    notebook.two_sample_auc(pieces, pieces, [0])
+    features, groups, _ = splits[0]
+    assert groups.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert features[:, 0].tolist() == [50, 60, 70, 80] * 2  # their mean pitches
 
 
 def test_the_forest_needs_two_pieces_on_each_side(notebook):
@@ -329,15 +337,6 @@ def test_the_forest_takes_a_piece_of_one_event(notebook):
         warnings.simplefilter("ignore")
         value, _, _ = notebook.two_sample_auc([*pieces, melody((60,))], pieces, [0])
     assert np.isnan(value) or 0 <= value <= 1
-
-
-def test_excerpts_follow_each_other(notebook):
-    piece = random_piece(3, 25)
-    parts = notebook.split_piece(piece, 10)
-    sizes = [len(notebook.group_notes(part)[0]) for part in parts]
-    assert sizes == [10, 10]
-    joined = np.concatenate([part.notes for part in parts])
-    assert np.array_equal(joined, piece.notes[: len(joined)])
 
 
 def test_cut_excerpts_have_the_length_asked_for(notebook):

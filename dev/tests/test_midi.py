@@ -4,6 +4,7 @@ import csv
 import math
 import time
 import tracemalloc
+from pathlib import Path
 
 import music21
 import numpy as np
@@ -15,6 +16,7 @@ from helpers import (
     chunk,
     control,
     header,
+    make_piece,
     melody,
     midi,
     off,
@@ -513,7 +515,7 @@ def write(notebook, path, piece, **details):
 def test_notes_between_ticks_are_written(notebook, tmp_path, unit):
     """As a grid of 36 leaves them: a tick is 1/480 of a quarter."""
     drawn = [(i / unit, (i % 7 + 2) / unit, 40 + i % 37, 64) for i in range(2, 400)]
-    piece = notebook.make_piece("between", drawn)
+    piece = make_piece("between", drawn)
     back = notebook.parse_midi(write(notebook, tmp_path / "a.mid", piece))
     assert len(back.notes) == len(drawn)
     for field in ("onset", "duration"):
@@ -561,14 +563,14 @@ def test_impossible_tempo_is_one_sentence(notebook, tmp_path, bpm):
 
 
 def test_no_notes_are_not_written(notebook, tmp_path):
-    empty = notebook.make_piece("empty", [])
+    empty = make_piece("empty", [])
     with pytest.raises(notebook.NotebookError, match="no notes"):
         write(notebook, tmp_path / "a.mid", empty)
     assert not list(tmp_path.glob("*.mid"))
 
 
 def test_notes_that_would_not_read_back_are_not_written(notebook, tmp_path):
-    clash = notebook.make_piece("clash", [(0, 4, 60, 64), (1, 1, 60, 64)])
+    clash = make_piece("clash", [(0, 4, 60, 64), (1, 1, 60, 64)])
     with pytest.raises(notebook.NotebookError, match="read back"):
         write(notebook, tmp_path / "a.mid", clash)
     assert not list(tmp_path.glob("*.mid"))
@@ -660,8 +662,19 @@ def test_an_end_that_follows_a_new_strike_ends_the_old_note(notebook):
      ("OUTPUT_FOLDER", ""), ("TRAINING_FOLDER", None)],
 )  # fmt: skip
 def test_senseless_settings_are_named(notebook, name, value):
-    """A slip in section 2 is told in a sentence before anything runs."""
-    settings = {each: getattr(notebook, each) for each in notebook.PARAMETER_NAMES}
-    notebook.check_settings(settings, notebook.TRAINERS)
-    with pytest.raises(notebook.NotebookError, match=name):
-        notebook.check_settings(settings | {name: value}, notebook.TRAINERS)
+    """A slip in section 1 is told in a sentence before anything runs."""
+    kinds = notebook.__annotations__
+    settings = {each: getattr(notebook, each) for each in kinds}
+    notebook.check_settings(settings, kinds)
+    with pytest.raises(notebook.NotebookError, match=rf"^{name} is .*\.$") as caught:
+        notebook.check_settings(settings | {name: value}, kinds)
+    assert "error" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("OUTPUT_FOLDER", Path("music")), ("TEMPERATURE", 1), ("TOP_P", np.float64(0.5)),
+     ("MODELS", ("transformer", "published"))],
+)  # fmt: skip
+def test_sensible_settings_are_taken(notebook, name, value):
+    notebook.check_settings({name: value}, {name: notebook.__annotations__[name]})

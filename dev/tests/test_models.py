@@ -1,15 +1,18 @@
 """Tables and networks: their probabilities, their shapes, what they write."""
 
 import math
+import re
+from types import SimpleNamespace
 
-import keras
 import numpy as np
 import pytest
-from helpers import melody, random_piece, walking_piece
+import tensorflow as tf
+from helpers import make_piece, melody, random_piece, small_lstm, walking_piece
 
-from Music_Generation_LSTM import TokenPredictor
+import definitions
 
 VOCABULARY = 548
+PLAIN = (1.0, 1.0, 0)  # sampling that leaves a distribution as it is
 
 
 # Tables.
@@ -40,43 +43,74 @@ def test_tables_sum_to_one_and_rule_nothing_out(notebook, order):
     assert np.allclose(rows.sum(axis=1), 1) and (rows > 0).all()
 
 
-def test_table_streams_equal_predictions(notebook):
+def as_events(notebook, tokens):
+    """Return tokens as a sequence of events."""
+    sequence = np.zeros(len(tokens), notebook.EVENT)
+    sequence["token"] = tokens
+    return sequence
+
+
+@pytest.fixture
+def shares(notebook, monkeypatch):
+    """Return the list of the distributions that are drawn from from now on."""
+    seen, original = [], notebook.draw_classes
+
+    def spy(logits, *rest, **settings):
+        tf.py_function(lambda x: seen.append(tf.nn.softmax(x).numpy()), [logits], [])
+        return original(logits, *rest, **settings)
+
+    monkeypatch.setattr(notebook, "draw_classes", spy)
+    return seen
+
+
+def check_drawing(notebook, predictor, tokens, start, shares, tolerance):
+    """Check that what is drawn from is what `score` and `predict` say."""
+    seeds, generators = [tokens[:start]] * 2, np.random.default_rng(4).spawn(2)
+    seeds = [as_events(notebook, seed) for seed in seeds]
+    rows, _ = notebook.write_events(predictor, seeds, 12, PLAIN, generators, seeds[0])
+    drawn = shares[-12:]
+    for stream, row in enumerate(rows):
+        whole = np.concatenate([tokens[:start], row["token"]])
+        predicted = predictor.predict(whole)[start - 1 :]
+        assert np.allclose([each[stream] for each in drawn], predicted, atol=tolerance)
+    assert np.allclose(drawn[0][0], drawn[0][1], atol=tolerance)
+    assert rows[0]["token"].tolist() != rows[1]["token"].tolist()
+
+
+def test_tables_draw_from_what_they_predict(notebook, shares):
     tokens = np.random.default_rng(0).integers(9, size=30)
     ngram = notebook.Ngram([tokens], 4, 12)
-    check_streams(ngram, tokens, ngram.predict(tokens), 5, 1e-12)
-
-
-def check_streams(predictor, tokens, predicted, start, tolerance):
-    """Check that a stream's distributions equal those of `predict`."""
-    shares, advance = predictor.begin([tokens[:start], tokens[:start]])
-    for place in range(start, len(tokens)):
-        assert np.allclose(shares[0], predicted[place - 1], atol=tolerance)
-        assert np.allclose(shares[0], shares[1], atol=tolerance)
-        shares = advance([tokens[place]] * 2)
+    check_drawing(notebook, ngram, tokens, 5, shares, 1e-6)
 
 
 def test_score_by_hand(notebook):
-    predictions = np.array([[0.5, 0.25, 0.25], [0.1, 0.2, 0.7]])
-    nats, accuracy = notebook.score_tokens(predictions, np.array([0, 1]))
-    assert nats == pytest.approx(-(math.log(0.5) + math.log(0.2)) / 2)
-    assert accuracy == 0.5
+    ngram = notebook.Ngram([[0, 1, 0, 0]], 1, 4)
+    nats, hits = ngram.score(as_events(notebook, [3, 0, 1]))["token"]
+    # as above, 0: 1 / 12 + 3 / 6 and 1: 1 / 12 + 1 / 6, of which 0 is likelier
+    assert np.allclose(nats, [-math.log(7 / 12), -math.log(3 / 12)])
+    assert hits.tolist() == [True, False]
+
+
+def score_pieces(notebook, predictor, pieces, vocabulary):
+    """Return the scores of the tokens of some pieces."""
+    return notebook.score_streams(predictor, pieces, vocabulary)["token"]
 
 
 def test_uniform_costs_the_logarithm_of_the_vocabulary(notebook):
     pieces = [random_piece(1), random_piece(2, 30)]
     vocabulary = notebook.build_vocabulary(pieces, 88)
     table, _ = notebook.train_uniform([], [], vocabulary, 0, 0)
-    score = notebook.score_pieces(table, pieces, vocabulary)
+    score = score_pieces(notebook, table, pieces, vocabulary)
     assert score["nats_per_event"] == pytest.approx(math.log(88))
     assert score["nats_per_note"] == pytest.approx(math.log(88))  # single notes alone
 
 
 def test_nats_per_note_divide_by_the_notes_that_sound(notebook):
     chords = [(i, 1, pitch, 64) for i in range(5) for pitch in (60, 64, 67)]
-    piece = notebook.make_piece("chords", chords)
+    piece = make_piece("chords", chords)
     vocabulary = notebook.build_vocabulary([piece], 89)
     table, _ = notebook.train_uniform([], [], vocabulary, 0, 0)
-    score = notebook.score_pieces(table, [piece], vocabulary)
+    score = score_pieces(notebook, table, [piece], vocabulary)
     assert score["nats_per_event"] == pytest.approx(math.log(89))
     assert score["nats_per_note"] == pytest.approx(math.log(89) / 3)
 
@@ -89,8 +123,8 @@ def test_a_piece_of_one_event_does_not_stop_the_scoring(tiny, kind):
     predictor = make_predictor(tiny, size=len(vocabulary))
     if kind == "ngram":
         predictor, _ = tiny.train_ngram(pieces, [], vocabulary, 0, 2)
-    alone = tiny.score_pieces(predictor, pieces[:1], vocabulary)
-    both = tiny.score_pieces(predictor, [pieces[0], melody((60,))], vocabulary)
+    alone = score_pieces(tiny, predictor, pieces[:1], vocabulary)
+    both = score_pieces(tiny, predictor, [pieces[0], melody((60,))], vocabulary)
     assert both["nats_per_event"] == pytest.approx(alone["nats_per_event"])
 
 
@@ -99,7 +133,7 @@ def test_tables_learn_in_all_twelve_keys(notebook):
     vocabulary = notebook.build_vocabulary(learning, 88)
     ngram, curve = notebook.train_ngram(learning, stopping, vocabulary, 0, 0)
     assert len(curve) == 5 and curve[ngram.order - 1] == min(curve)
-    assert notebook.score_pieces(ngram, stopping, vocabulary)["accuracy"] > 0.7
+    assert score_pieces(notebook, ngram, stopping, vocabulary)["accuracy"] > 0.7
 
 
 def test_final_table_has_the_order_that_the_folds_chose(notebook, monkeypatch):
@@ -116,16 +150,8 @@ def test_final_table_has_the_order_that_the_folds_chose(notebook, monkeypatch):
 # The published stack.
 
 
-def build(notebook, every_step=False, size=VOCABULARY, **changes):
-    """Return the published network, or a changed one."""
-    shape = {**notebook.PUBLISHED, **changes}
-    return notebook.build_published_lstm(
-        size, 40, **shape, every_step=every_step, seed=1
-    )
-
-
 def test_layers_of_the_published_stack(notebook):
-    network = build(notebook)
+    network = notebook.build_published_lstm(VOCABULARY)
     kinds = [type(layer).__name__ for layer in network.layers]
     assert kinds == ["LSTM", "Dropout", "LSTM", "Dense", "Dropout", "Dense"]
     shapes = [layer.output.shape for layer in network.layers]
@@ -137,6 +163,9 @@ def test_layers_of_the_published_stack(notebook):
     assert [network.layers[i].rate for i in (1, 4)] == [0.1, 0.1]
     activations = [network.layers[i].activation.__name__ for i in (3, 5)]
     assert activations == ["linear", "softmax"]
+    assert type(network.optimizer).__name__ == "Adamax"
+    assert float(network.optimizer.learning_rate) == pytest.approx(0.01)
+    assert network.loss == "categorical_crossentropy"
 
 
 @pytest.mark.parametrize("every_step", [False, True])
@@ -148,38 +177,57 @@ def test_parameters_of_the_published_stack(notebook, every_step):
         return units * (inputs + 1)
 
     expected = lstm(1, 256) + lstm(256, 128) + dense(128, 128) + dense(128, VOCABULARY)
-    assert build(notebook, every_step).count_params() == expected == 548_516
+    network = notebook.build_published_lstm(VOCABULARY)
+    assert network.count_params() == expected == 548_516
+    rebuilt = notebook.rebuild(network, every_step)
+    assert rebuilt.count_params() == expected
+    assert rebuilt.input_shape == (None, None, 1)
+    assert [layer.rate for layer in rebuilt.layers if hasattr(layer, "rate")] == (
+        [0.1, 0.1]
+    )
 
 
 def test_training_uses_the_published_optimizer(tiny):
-    network = tiny.build_published_lstm(
-        92, None, **tiny.PUBLISHED, every_step=True, seed=1
-    )
-    batches = token_batches(tiny, walking_piece(1, 40))
-    tiny.fit_network(network, batches, [], 1)
+    piece = walking_piece(1, 40)
+    vocabulary = tiny.build_vocabulary([piece], 92)
+    predictor, _ = tiny.train_published([piece], [], vocabulary, 1, 1)
+    network = predictor.network
     assert type(network.optimizer).__name__ == "Adamax"
     assert float(network.optimizer.learning_rate) == pytest.approx(0.01)
     assert network.loss == "sparse_categorical_crossentropy"
 
 
 @pytest.mark.parametrize("units", [(8,), (8, 6), (8, 7, 6)])
-def test_depth_and_width_are_parameters(notebook, units):
-    network = build(notebook, units=units, dense_units=5)
-    lstms = [layer for layer in network.layers if isinstance(layer, keras.layers.LSTM)]
+def test_depth_and_width_may_be_changed(tiny, monkeypatch, units):
+    """Change the layers, and everything behind goes on working."""
+
+    def build(size):
+        last = len(units) - 1
+        layers = [tiny.LSTM(n, return_sequences=i < last) for i, n in enumerate(units)]
+        return tiny.Sequential(
+            [tiny.keras.Input((8, 1)), *layers, tiny.Dense(size, activation="softmax")]
+        )
+
+    monkeypatch.setattr(tiny, "build_published_lstm", build)
+    pieces = [walking_piece(seed, 40) for seed in range(2)]
+    model, _ = tiny.train_fold("published", tiny.train_published, pieces, [], 1, 1)
+    lstms = [each for each in model.predictor.network.layers if type(each) is tiny.LSTM]
     assert [layer.units for layer in lstms] == list(units)
-    assert network.output_shape == (None, VOCABULARY)
+    seed = tiny.encode(pieces[0], model.vocabulary)[:8]
+    assert len(tiny.generate_music(model, seed, 12, generator=1).notes) >= 12
 
 
-def test_same_seed_gives_the_same_network(notebook):
-    one, other = (build(notebook, units=(8, 6)).get_weights() for _ in range(2))
-    assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+def test_the_seed_alone_decides_over_the_network(notebook):
+    one, again, other = (
+        notebook.rebuild(small_lstm(92), True, seed).get_weights() for seed in (1, 1, 2)
+    )
+    assert all(np.array_equal(a, b) for a, b in zip(one, again, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 def make_predictor(notebook, length=8, every_step=True, size=96):
     """Return an untrained small network as a predictor, with weights that matter."""
-    network = notebook.build_published_lstm(
-        size, None, (8, 6), 5, 0.1, every_step=every_step, seed=3
-    )
+    network = notebook.rebuild(small_lstm(size), every_step, 3)
     generator = np.random.default_rng(0)
     network.set_weights(
         [generator.normal(0, 0.5, w.shape) for w in network.get_weights()]
@@ -189,10 +237,12 @@ def make_predictor(notebook, length=8, every_step=True, size=96):
 
 def test_every_step_and_last_step_predict_the_same(notebook):
     tokens = np.random.default_rng(1).integers(96, size=(5, 8))
-    predictor = make_predictor(notebook)
+    network = make_predictor(notebook).network
     inputs = notebook.scale_tokens(tokens, 96)
-    every = predictor.answering(True).predict(inputs, verbose=0)
-    last = predictor.answering(False).predict(inputs, verbose=0)
+    every, last = (
+        notebook.rebuild(network, each).predict(inputs, verbose=0)
+        for each in (True, False)
+    )
     assert every.shape == (5, 8, 96) and last.shape == (5, 96)
     assert np.allclose(every[:, -1], last, atol=1e-6)
 
@@ -203,36 +253,45 @@ def test_prediction_sees_the_window_and_no_more(notebook, every_step):
     predictor = make_predictor(notebook, every_step=every_step)
     rows = predictor.predict(tokens)
     assert rows.shape == (29, 96) and np.allclose(rows.sum(axis=1), 1, atol=1e-5)
-    network = predictor.answering(False)
+    network = notebook.rebuild(predictor.network, False)
     for place in (1, 5, 8, 9, 20, 29):
         window = notebook.scale_tokens(tokens[max(0, place - 8) : place], 96)
         expected = network.predict(window[None], verbose=0)[0]
         assert np.allclose(rows[place - 1], expected, atol=1e-6)
 
 
-def test_streams_equal_predictions(notebook):
+def test_the_network_draws_from_what_it_predicts(notebook, shares):
     tokens = np.random.default_rng(2).integers(96, size=20)
     predictor = make_predictor(notebook, length=40)
-    check_streams(predictor, tokens, predictor.predict(tokens), 5, 1e-5)
-
-
-def token_batches(notebook, *pieces, every_step=True):
-    """Return the batches of some pieces, in windows of eight events."""
-    vocabulary = notebook.build_vocabulary(pieces, 92)
-    sequences = [notebook.encode(piece, vocabulary) for piece in pieces]
-    return notebook.TokenBatches(sequences, 92, 8, 16, every_step, 0)
+    check_drawing(notebook, predictor, tokens, 5, shares, 1e-5)
 
 
 @pytest.mark.parametrize("every_step", [True, False])
-def test_targets_are_the_events_behind(tiny, every_step):
-    batches = token_batches(tiny, walking_piece(1, 60), every_step=every_step)
-    assert len(batches) == math.ceil((6 if every_step else 52) / 16)
-    for inputs, targets in (batches[i] for i in range(len(batches))):
-        tokens = np.rint(inputs[..., 0] * 92).astype(int)
-        if every_step:
-            assert np.array_equal(tokens[:, 1:], targets[:, :-1])
+def test_targets_are_the_events_behind(tiny, monkeypatch, every_step):
+    mode = "every_step" if every_step else "last_step"
+    monkeypatch.setattr(tiny, "TRAINING_MODE", mode)
+    piece, seen = walking_piece(1, 60), []
+    vocabulary = tiny.build_vocabulary([piece], 92)
+    size, known = len(vocabulary), tiny.encode(piece, vocabulary)["token"].tolist()
+
+    def fit(network, batches, *, steps_per_epoch, **_):
+        seen.extend(next(batches) for _ in range(steps_per_epoch))
+        return SimpleNamespace(history={"loss": [1.0]})
+
+    monkeypatch.setattr(tiny.Sequential, "fit", fit)
+    tiny.train_published([piece], [], vocabulary, 1, 1)
+    assert len(seen) == math.ceil(6 / 4 if every_step else 52 / 16)
+    count = 0
+    for inputs, targets in seen:
+        tokens = np.rint(inputs[..., 0] * size).astype(int)
         assert inputs.shape[1:] == (8, 1) and (inputs < 1).all()
         assert targets.shape == tokens.shape if every_step else targets.ndim == 1
+        for row, target in zip(tokens.tolist(), targets, strict=True):
+            window = [*row, int(target[-1] if every_step else target)]
+            assert any(known[i : i + 9] == window for i in range(52))
+            assert not every_step or target.tolist() == window[1:]
+            count += 1
+    assert count == (6 if every_step else 52)
 
 
 @pytest.mark.parametrize("mode", ["every_step", "last_step"])
@@ -266,30 +325,48 @@ def test_short_stopping_pieces_do_not_stop_the_training(tiny, events):
 # Drawing.
 
 
+def draw(notebook, shares, uniforms, sampling=PLAIN, banned=((-1,),)):
+    """Return classes drawn from rows of shares."""
+    logits = tf.math.log(tf.constant(shares, tf.float32))
+    banned = tf.constant(banned, tf.int32)
+    return notebook.draw_classes(logits, uniforms, banned, *sampling).numpy()
+
+
+def frequencies(notebook, shares, *settings):
+    """Return how often each class is drawn from some shares."""
+    uniforms = (np.arange(20_000) + 0.5) / 20_000
+    drawn = draw(notebook, np.tile(shares, (20_000, 1)), uniforms, *settings)
+    return np.bincount(drawn, minlength=len(shares)) / 20_000
+
+
+def test_frequencies_follow_the_distribution(notebook):
+    shares = np.array([0.5, 0.25, 0.0, 0.25])
+    counts = frequencies(notebook, shares)
+    assert np.allclose(counts, shares, atol=1e-3) and counts[2] == 0
+
+
 def test_temperature_sharpens_and_flattens(notebook):
-    shares = np.array([[0.5, 0.3, 0.2]])
-    same = notebook.reshape_distribution(shares, 1.0, 1.0, 0)
-    assert np.allclose(same, shares)
-    cold = notebook.reshape_distribution(shares, 0.5, 1.0, 0)
-    assert np.allclose(cold, shares**2 / (shares**2).sum())
-    hot = notebook.reshape_distribution(shares, 100.0, 1.0, 0)
-    assert np.allclose(hot, 1 / 3, atol=0.01)
-    assert notebook.reshape_distribution(shares, 0.01, 1.0, 0)[0, 0] > 0.999
+    shares = np.array([0.5, 0.3, 0.2])
+    for temperature in (0.5, 1.0, 2.0):
+        expected = shares ** (1 / temperature)
+        counts = frequencies(notebook, shares, (temperature, 1.0, 0))
+        assert np.allclose(counts, expected / expected.sum(), atol=1e-3)
+    assert np.allclose(frequencies(notebook, shares, (100.0, 1.0, 0)), 1 / 3, atol=0.01)
+    assert frequencies(notebook, shares, (0.01, 1.0, 0))[0] > 0.999
 
 
 def test_top_k_of_one_is_the_likeliest(notebook):
     shares = np.random.default_rng(0).dirichlet(np.ones(20), 50)
-    cut = notebook.reshape_distribution(shares, 1.0, 1.0, 1)
     for uniform in (0.0, 0.5, 0.999999):
-        tokens = notebook.draw(cut, np.full(50, uniform))
+        tokens = draw(notebook, shares, np.full(50, uniform), (1.0, 1.0, 1))
         assert np.array_equal(tokens, shares.argmax(axis=1))
 
 
 def test_top_k_and_top_p_by_hand(notebook):
-    shares = np.array([[0.1, 0.4, 0.3, 0.2]])
+    shares = np.array([0.1, 0.4, 0.3, 0.2])
 
     def kept(*sampling):
-        return np.flatnonzero(notebook.reshape_distribution(shares, *sampling)).tolist()
+        return np.flatnonzero(frequencies(notebook, shares, sampling)).tolist()
 
     assert kept(1.0, 1.0, 2) == [1, 2]
     assert kept(1.0, 0.65, 0) == [1, 2]
@@ -300,42 +377,51 @@ def test_top_k_and_top_p_by_hand(notebook):
     assert kept(1.0, 1.0, 9) == [0, 1, 2, 3]
 
 
-def test_frequencies_follow_the_distribution(notebook):
-    shares = np.array([0.5, 0.25, 0.0, 0.25])
-    uniforms = np.random.default_rng(0).random(20_000)
-    tokens = notebook.draw(np.tile(shares, (20_000, 1)), uniforms)
-    counts = np.bincount(tokens, minlength=4) / 20_000
-    assert np.allclose(counts, shares, atol=0.015) and counts[2] == 0
+def test_what_is_banned_never_comes(notebook):
+    shares = np.array([0.1, 0.4, 0.3, 0.2])
+    counts = frequencies(notebook, shares, PLAIN, ((1, -1, 3),))
+    assert np.allclose(counts, [0.25, 0, 0.75, 0], atol=1e-3)
+    counts = frequencies(notebook, shares, (1.0, 1.0, 1), ((1, -1, -1),))
+    assert counts.tolist() == [0, 0, 1, 0]
 
 
 @pytest.mark.parametrize("uniform", [0.0, 1 - 2**-53])
 def test_the_ends_of_the_unit_interval_draw_a_possible_token(notebook, uniform):
     shares = np.random.default_rng(1).dirichlet(np.ones(30), 200)
     shares[:, [0, -1]] = 0
-    tokens = notebook.draw(shares, np.full(200, uniform))
+    tokens = draw(notebook, shares, np.full(200, uniform))
     assert ((tokens > 0) & (tokens < 29)).all()
 
 
 # The guard against loops.
 
 
-class Looper(TokenPredictor):
+class Looper:
     """A model that all but surely repeats a pattern."""
 
     def __init__(self, pattern, size=20):
         self.pattern, self.size = pattern, size
 
-    def shares(self):
-        """Return the distribution of the token at the present place."""
-        rows = np.full((1, self.size), 1e-6)
-        rows[0, self.pattern[self.place % len(self.pattern)]] = 1
-        self.place += 1
-        return rows / rows.sum()
+    def begin(self, seeds, sampling, moods):
+        """Return a function that draws the next tokens, and where it starts from."""
 
-    def begin(self, seeds):
-        """Return the first distribution and a function to the next ones."""
-        self.place = 0
-        return self.shares(), lambda tokens: self.shares()
+        def step(place, uniforms, banned):
+            shares = np.full((len(seeds), self.size), 1e-6)
+            shares[:, self.pattern[place % len(self.pattern)]] = 1
+            drawn = draw(definitions, shares, uniforms[:, 0], sampling, banned)
+            return drawn[:, None], place + 1
+
+        return step, 0
+
+
+def loop(notebook, pattern, seed, length, top_k=1):
+    """Return the tokens that a looper writes, and how often it left a loop."""
+    seed = as_events(notebook, seed)
+    rows, left = notebook.write_events(
+        Looper(pattern), [seed], length, (1.0, 1.0, top_k),
+        [np.random.default_rng(0)], seed,
+    )  # fmt: skip
+    return rows[0]["token"].tolist(), left[0]
 
 
 def longest_loop(tokens, period):
@@ -350,27 +436,20 @@ def longest_loop(tokens, period):
 @pytest.mark.parametrize("period", range(1, 9))
 @pytest.mark.parametrize("top_k", [0, 1])
 def test_the_guard_leaves_loops_of_every_period(notebook, period, top_k):
-    model = Looper(list(range(period)))
-    drawn, resampled = notebook.draw_tokens(
-        model, [[15, 16, 17]], 100, (1.0, 1.0, top_k), [np.random.default_rng(0)]
-    )
-    assert longest_loop(drawn[0].tolist(), period) < max(4 * period, 12)
-    assert resampled[0] > 0
+    pattern = list(range(period))
+    drawn, left = loop(notebook, pattern, [15, 16, 17], 100, top_k)
+    assert longest_loop(drawn, period) < max(4 * period, 12)
+    assert left > 0
 
 
 def test_the_guard_leaves_other_music_alone(notebook):
     pattern = np.random.default_rng(3).integers(19, size=100).tolist()
-    drawn, resampled = notebook.draw_tokens(
-        Looper(pattern), [[19]], 100, (1.0, 1.0, 1), [np.random.default_rng(0)]
-    )
-    assert drawn[0].tolist() == pattern and resampled[0] == 0
+    assert loop(notebook, pattern, [19], 100) == (pattern, 0)
 
 
 def test_a_pattern_of_nine_events_is_no_loop(notebook):
-    drawn, resampled = notebook.draw_tokens(
-        Looper(list(range(9))), [[19]], 90, (1.0, 1.0, 1), [np.random.default_rng(0)]
-    )
-    assert drawn[0].tolist() == list(range(9)) * 10 and resampled[0] == 0
+    pattern = list(range(9))
+    assert loop(notebook, pattern, [19], 90) == (pattern * 10, 0)
 
 
 def test_a_loop_is_known_at_its_fourth_turn(notebook):
@@ -391,9 +470,9 @@ def model(tiny):
     vocabulary = tiny.Vocabulary([*[(p,) for p in range(21, 109)],
                                   *[(p, p + 4) for p in range(60, 68)]])  # fmt: skip
     rhythm = tiny.encode(random_piece(4), vocabulary)
-    settings = {"sequence_length": 8}
+    settings, sources = {"sequence_length": 8}, tiny.Sources([])
     predictor = make_predictor(tiny)
-    return tiny.Model("small", predictor, vocabulary, rhythm, 111.0, settings)
+    return tiny.Model("small", predictor, vocabulary, rhythm, 111.0, settings, sources)
 
 
 @pytest.fixture
@@ -454,16 +533,17 @@ def test_the_tempo_may_be_chosen(notebook, model, seed):
     assert notebook.generate_music(model, seed, 9, tempo=77.0).tempo == 77.0
 
 
-def test_settings_of_section_2_are_used_when_nothing_is_said(
+def test_settings_of_section_1_are_used_when_nothing_is_said(
     notebook, model, seed, monkeypatch
 ):
     asked = []
-    original = notebook.reshape_distribution
-    monkeypatch.setattr(
-        notebook,
-        "reshape_distribution",
-        lambda *given: (asked.append(given[1:]), original(*given))[1],
-    )
+    begin = model.predictor.begin
+
+    def spy(seeds, sampling, moods):
+        asked.append(sampling)
+        return begin(seeds, sampling, moods)
+
+    monkeypatch.setattr(model.predictor, "begin", spy)
     for name, value in (("TEMPERATURE", 0.7), ("TOP_P", 0.8), ("TOP_K", 3)):
         monkeypatch.setattr(notebook, name, value)
     notebook.generate_music(model, seed, 1)
@@ -472,9 +552,7 @@ def test_settings_of_section_2_are_used_when_nothing_is_said(
 
 
 def test_left_loops_are_told(notebook, model, seed, capsys):
-    looper = notebook.Model(
-        "looper", Looper([40], 96), model.vocabulary, model.rhythm, 100.0, {}
-    )
+    looper = model._replace(name="looper", predictor=Looper([40], 96))
     piece = notebook.generate_music(looper, seed, 60)
     assert "loops left" in piece.remarks and piece.remarks in capsys.readouterr().out
 
@@ -502,7 +580,9 @@ def test_bad_arguments_are_one_sentence(notebook, model, seed, change):
         arguments["seed"] = shapes[arguments["seed"]]
     with pytest.raises(notebook.NotebookError) as caught:
         notebook.generate_music(model, **arguments)
-    assert str(caught.value).endswith(".")
+    (name,) = change
+    words = "seed" if name == "seed" else rf"^generate_music: {name} is "
+    assert re.search(rf"{words}.*\.$", str(caught.value))
 
 
 def test_numbers_of_numpy_are_taken(notebook, model, seed):

@@ -1,5 +1,7 @@
 """The whole notebook in a real kernel, as a user runs it."""
 
+import zipfile
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -102,8 +104,10 @@ def test_figures_and_model_are_there(first):
     for name in FIGURES:
         content = (outputs / "figures" / f"{name}.png").read_bytes()
         assert content.startswith(b"\x89PNG") and len(content) > 5000
-    parts = {path.name for path in (outputs / "models" / "published").iterdir()}
-    assert {"weights.keras", "vocabulary.json", "settings.json"} <= parts
+    for name in ("published", "expressive"):
+        with zipfile.ZipFile(outputs / "models" / f"{name}.zip") as bundle:
+            assert {"weights.keras", "model.json"} == set(bundle.namelist())
+            assert bundle.testzip() is None
     assert not list(outputs.rglob(".writing-*"))
 
 

@@ -9,7 +9,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-DEV = Path(__file__).resolve().parents[1]
+TOOLS = Path(__file__).resolve().parent
 SECONDS = 60  # for a process to say that it is ready
 SCHEDULER = ("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
 WORKER = ("--nthreads", "1", "--no-nanny", "--no-dashboard")
@@ -19,7 +19,7 @@ def start(words, command, *options):
     """Start a process of Dask's; return it, and its first line with some words."""
     process = subprocess.Popen(
         [sys.executable, "-m", f"distributed.cli.dask_{command}", *options],
-        stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(DEV)},
+        stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(TOOLS)},
     )  # fmt: skip
     lines = queue.Queue()  # all are read, lest the process wait for a reader
     read = threading.Thread(target=lambda: [*map(lines.put, process.stderr)])

@@ -1,6 +1,6 @@
-"""Bring the text twin into the notebook: sync, run top to bottom, stamp, strip.
+"""Run the notebook that the sections make, top to bottom: then stamp, strip, write it.
 
-Usage: python dev/tools/refresh.py [--cold | --sync-only | --readme-only]
+Usage: python dev/tools/refresh.py [--cold | --from-notebook | --readme-only]
 """
 
 import argparse
@@ -10,24 +10,16 @@ import re
 import shutil
 import sys
 import tempfile
-from pathlib import Path
 
-import jupytext
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+from assembly import FOLDER, ROOT, SECTIONS, assemble, take_apart
 from results import fill_readme
 
-ROOT = Path(__file__).resolve().parents[2]
-TWIN = ROOT / "dev" / "Music_Generation_LSTM.py"
 NOTEBOOK = ROOT / "Music_Generation_LSTM.ipynb"
 STAMP = "code_sha256"
-METADATA = {
-    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-    "language_info": {"name": "python"},
-    "jupytext": {"formats": "ipynb,dev//py:percent"},
-}
 WIDGET = "application/vnd.jupyter.widget-view+json"  # nothing without its kernel
 NOISE = re.compile(
     r"WARNING: All log messages before absl.*\n?|[IWE]\d{4} \d\d:\d\d.*\n?|"
@@ -39,15 +31,6 @@ def code_hash(notebook):
     """Return the hash of a notebook's code cells, in order."""
     sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
     return hashlib.sha256("\0".join(sources).encode()).hexdigest()
-
-
-def read_twin():
-    """Return the twin as a notebook without outputs."""
-    notebook = jupytext.read(TWIN, fmt="py:percent")
-    notebook.metadata = nbformat.from_dict(METADATA)
-    for number, cell in enumerate(notebook.cells):
-        cell.id = f"cell-{number:03d}"
-    return notebook
 
 
 def set_parameters(notebook, **parameters):
@@ -103,12 +86,6 @@ def write_whole(path, text):
     os.replace(temporary, path)
 
 
-def write_pair(notebook):
-    """Write the notebook and, from the same cells, its twin."""
-    write_whole(NOTEBOOK, nbformat.writes(notebook) + "\n")
-    write_whole(TWIN, jupytext.writes(notebook, fmt="py:percent"))
-
-
 def update_readme():
     """Bring the numbers of the last run and of the benchmarks into the README."""
     readme = ROOT / "README.md"
@@ -116,27 +93,41 @@ def update_readme():
     write_whole(readme, fill_readme(readme.read_text("utf-8"), *folders))
 
 
-OPTIONS = {
-    "--cold": "remove outputs/ first",
-    "--sync-only": "write the twin in its standard form, run nothing",
-    "--readme-only": "bring the tables into the README, run nothing",
-}
+def read_texts():
+    """Return the text of each section's file, by name."""
+    return {name: (FOLDER / f"{name}.py").read_text("utf-8") for name in SECTIONS}
+
+
+def take_back():
+    """Bring what was changed in the notebook into the sections' files."""
+    texts, before = take_apart(nbformat.read(NOTEBOOK, as_version=4)), read_texts()
+    changed = [name for name in SECTIONS if texts[name] != before[name]]
+    for name in changed:
+        write_whole(FOLDER / f"{name}.py", texts[name])
+    print(f"Changed sections: {', '.join(changed) or 'none'}.")
 
 
 def refresh(cold):
-    """Run the twin as a notebook, then write notebook, twin and README."""
-    source, notebook = TWIN.read_text("utf-8"), read_twin()
+    """Run the sections as a notebook, then write the notebook and the README."""
+    texts, notebook = read_texts(), assemble()
     if cold:
         shutil.rmtree(ROOT / "outputs", ignore_errors=True)
     try:
         run(notebook, ROOT)
     except CellExecutionError as error:
         sys.exit(f"The notebook was not refreshed, since a cell failed:\n{error}")
-    if TWIN.read_text("utf-8") != source:
-        sys.exit("The notebook was not refreshed: its twin changed during the run.")
+    if read_texts() != texts:
+        sys.exit("The notebook was not refreshed: its sections changed during the run.")
     notebook.metadata[STAMP] = code_hash(notebook)
-    write_pair(strip(notebook))
+    write_whole(NOTEBOOK, nbformat.writes(strip(notebook)) + "\n")
     update_readme()
+
+
+OPTIONS = {
+    "--cold": "remove outputs/ first",
+    "--from-notebook": "bring the notebook's edits into the sections, run nothing",
+    "--readme-only": "bring the tables into the README, run nothing",
+}
 
 
 def main():
@@ -146,8 +137,8 @@ def main():
     for option, words in OPTIONS.items():
         group.add_argument(option, action="store_true", help=words)
     options = parser.parse_args()
-    if options.sync_only:
-        write_whole(TWIN, jupytext.writes(read_twin(), fmt="py:percent"))
+    if options.from_notebook:
+        take_back()
     elif options.readme_only:
         update_readme()
     else:

@@ -1,0 +1,267 @@
+# %% [markdown]
+# ## 4 From notes to numbers
+#
+# **Does music survive as integers?** Notes that start in one grid cell form an event. Its
+# *token* names its exact pitches: a single note, or a chord with its voicing, not its
+# letter name. Three more numbers say when and how: the *step* counts grid cells since the
+# event before, *duration* and *velocity* are bins.
+#
+# The *vocabulary* holds all 88 single notes and the most frequent chords. A chord outside
+# it is spelled as several events: the largest known chords in it and what is left, from
+# the bass up, with step 0 between them. So there is no unknown token: every piece can be
+# encoded, and comes back with each onset and pitch in place. Models count these events;
+# the tables of music, in sections 3 and 14, count once what starts together.
+
+# %% tags=["active-py"]
+import itertools
+from bisect import bisect
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from .corpus import HIGHEST_PITCH, LOWEST_PITCH, NOTE, PITCHES, group_notes
+from .settings import GRID, NotebookError
+
+# %%
+EVENT = np.dtype(
+    [("token", "i2"), ("step", "i4"), ("duration", "i2"), ("velocity", "i2")]
+)
+# fmt: off
+DURATIONS = np.array([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 21, 24, 28, 32, 36,
+                      42, 48, 60, 72, 96, 120, 144, 192]) * GRID // 12  # grid cells
+# fmt: on
+DURATION_EDGES = np.sqrt(DURATIONS[:-1] * DURATIONS[1:]).tolist()  # nearest by ratio
+VELOCITY_WIDTH = 8
+BAR = 4 * GRID  # cells of a 4/4 bar
+LONGEST_STEP = BAR  # cells; the models treat longer rests alike
+STREAM_SIZES = {
+    "step": LONGEST_STEP + 1,
+    "duration": len(DURATIONS),
+    "velocity": 128 // VELOCITY_WIDTH,
+}  # beside the token, whose size is the vocabulary's
+
+
+class Vocabulary:
+    """What tokens stand for: `chords[token]` is a tuple of pitches."""
+
+    def __init__(self, chords):
+        self.chords = tuple(tuple(int(pitch) for pitch in chord) for chord in chords)
+        self.tokens = {chord: token for token, chord in enumerate(self.chords)}
+        self.from_bass = {}  # chords by their lowest pitch
+        for token, chord in enumerate(self.chords):
+            if len(chord) > 1:
+                row = (len(chord), -token, sum(1 << pitch for pitch in chord), token)
+                self.from_bass.setdefault(chord[0], []).append(row)
+        self.spellings = {}
+
+    def __len__(self):
+        return len(self.chords)
+
+    def spell(self, pitches):
+        """Return the tokens of some pitches: the largest known chords, then notes."""
+        if pitches in self.tokens:
+            return (self.tokens[pitches],)
+        if pitches not in self.spellings:
+            rest, tokens = sum(1 << pitch for pitch in pitches), []
+            known = [row for pitch in pitches for row in self.from_bass.get(pitch, ())]
+            for _, _, mask, token in sorted(known, reverse=True):
+                if mask & ~rest == 0:
+                    tokens.append(token)
+                    rest &= ~mask
+            tokens += [self.tokens[pitch,] for pitch in pitches if rest >> pitch & 1]
+            self.spellings[pitches] = tuple(sorted(tokens, key=self.chords.__getitem__))
+        return self.spellings[pitches]
+
+
+# %%
+def list_groups(piece):
+    """Yield (cell, {pitch: (duration, velocity)}), low to high, where notes start."""
+    cells, numbers = group_notes(piece)
+    order = np.lexsort((piece.notes["pitch"], numbers))
+    rows = zip(numbers[order].tolist(), piece.notes[order].tolist())
+    for number, group in itertools.groupby(rows, key=lambda row: row[0]):
+        sounds = {
+            pitch: (duration, velocity) for _, (_, duration, pitch, velocity) in group
+        }
+        yield int(cells[number]), sounds
+
+
+def build_vocabulary(pieces, size):
+    """Return the vocabulary of the 88 notes and the pieces' most frequent chords."""
+    singles = [(pitch,) for pitch in range(LOWEST_PITCH, HIGHEST_PITCH + 1)]
+    if size < PITCHES:
+        raise NotebookError(f"VOCABULARY_SIZE is {size}, less than {PITCHES} notes.")
+    counts = Counter(tuple(group) for piece in pieces for _,
+                     group in list_groups(piece))
+    chords = [(-count, chord) for chord, count in counts.items() if len(chord) > 1]
+    return Vocabulary(singles + [chord for _,
+                                 chord in sorted(chords)[: size - PITCHES]])
+
+
+def encode(piece, vocabulary):
+    """Return a piece's events: an array of EVENT, one row a token."""
+    events, last = [], 0
+    for cell, group in list_groups(piece):
+        for token in vocabulary.spell(tuple(group)):
+            durations, velocities = zip(*(group[p] for p in vocabulary.chords[token]))
+            cells = max(sorted(durations)[len(durations) // 2] * GRID, 1)
+            velocity = round(sum(velocities) / len(velocities)) // VELOCITY_WIDTH
+            events.append((token, cell - last, bisect(DURATION_EDGES, cells), velocity))
+            last = cell
+    return np.array(events, dtype=EVENT)
+
+
+def release_keys(notes):
+    """Return notes cut where their key is struck again, none struck twice at once."""
+    order = np.lexsort((notes["onset"], notes["pitch"]))
+    ordered = notes[order]
+    same_key = ordered["pitch"][1:] == ordered["pitch"][:-1]
+    room = np.append(np.where(same_key, np.diff(ordered["onset"]), np.inf), np.inf)
+    ordered["duration"] = np.minimum(ordered["duration"], room[: len(notes)])
+    return np.sort(ordered[room[: len(notes)] > 0], order=("onset", "pitch"))
+
+
+def decode(sequence, vocabulary):
+    """Return the notes, an array of NOTE, that a sequence of events stands for."""
+    onsets = np.cumsum(sequence["step"], dtype=np.int64) / GRID
+    durations = DURATIONS[sequence["duration"]] / GRID
+    velocities = sequence["velocity"] * VELOCITY_WIDTH + VELOCITY_WIDTH // 2
+    rows = zip(onsets, durations, velocities, sequence["token"])
+    notes = [(onset, duration, pitch, velocity) for onset, duration, velocity,
+             token in rows for pitch in vocabulary.chords[token]]
+    return release_keys(np.array(notes, dtype=NOTE))
+
+
+def transpose(piece, semitones):
+    """Return a piece some semitones higher; notes beyond the keys move by an octave."""
+    notes = piece.notes.copy()
+    notes["pitch"] += semitones
+    notes["pitch"][notes["pitch"] > HIGHEST_PITCH] -= 12
+    notes["pitch"][notes["pitch"] < LOWEST_PITCH] += 12
+    return replace(piece, notes=notes)
+
+
+# %% tags=["active-ipynb"]
+# vocabulary = build_vocabulary(training_pieces, VOCABULARY_SIZE)
+# training_sequences = [encode(piece, vocabulary) for piece in training_pieces]
+# first_events = training_sequences[0][:10]
+# chords = [vocabulary.chords[token] for token in first_events["token"]]
+# names = [[music21.pitch.Pitch(p).nameWithOctave for p in chord] for chord in chords]
+# pd.DataFrame(first_events).assign(pitches=[" ".join(row) for row in names])
+
+# %% [markdown]
+# Ten events of the first piece, and in the last column the notes that each token names.
+# Now the check that counts: every piece is encoded and decoded, and each note must
+# come back with its pitch, on its grid cell.
+
+
+# %%
+def count_lost_notes(piece, vocabulary):
+    """Return how many notes differ, on the grid, after encoding and decoding."""
+    both = []
+    for notes in (piece.notes, decode(encode(piece, vocabulary), vocabulary)):
+        cells = np.rint(notes["onset"] * GRID).astype(np.int64)
+        both.append(set(zip(cells.tolist(), notes["pitch"].tolist())))
+    return len(both[0] ^ both[1])
+
+
+# %% tags=["active-ipynb"]
+# all_pieces = training_pieces + validation_pieces
+# lost = sum(count_lost_notes(piece, vocabulary) for piece in all_pieces)
+# print(f"{len(all_pieces)} pieces encoded and decoded; {lost} notes lost or changed.")
+
+# %% [markdown]
+# What the grid changes is time: an onset moves by at most half a cell, 1/24 of a quarter
+# note. The next plot shows how often each token occurs. The published project counts
+# 24,483 notes and 548 unique ones; the statistics below are in its terms.
+
+
+# %%
+def count_tokens(sequences, size):
+    return np.bincount(np.concatenate([s["token"] for s in sequences]), minlength=size)
+
+
+# %% tags=["active-ipynb"]
+# counts = count_tokens(training_sequences, len(vocabulary))
+# ranks, chord = np.argsort(np.argsort(-counts)) + 1, np.arange(len(counts)) >= PITCHES
+# figure, ax = plt.subplots(figsize=WIDE)
+# for mask, label, colour, mark in (
+#     (~chord, "single notes", REAL, "o"), (chord, "chords", THIRD, "^")
+# ):
+#     shown = mask & (counts > 0)
+#     ax.loglog(ranks[shown], counts[shown], mark, ms=3, label=label, color=colour)
+# ax.set(title="How often each token occurs", xlabel="rank", ylabel="events")
+# ax.legend()
+# save_figure(figure, "token_ranks")
+
+# %% [markdown]
+# Single notes fill the first ranks, chords are the long tail.
+#
+# A model sees `SEQUENCE_LENGTH` events and predicts the next. These windows are cut
+# when they are asked for, never laid out in memory, and never reach across two pieces.
+
+
+# %%
+def bar_places(sequence):
+    """Return in which grid cell of a 4/4 bar each event of a piece stands."""
+    return np.cumsum(sequence["step"], dtype=np.int64) % BAR
+
+
+class Windows(Sequence):
+    """The runs of successive events of some sequences, cut when asked for.
+
+    Window i holds `width` events (0: a single one) from its place + `shift` on; behind
+    each place are `length` and one more. Its first step is its place in the bar.
+    """
+
+    def __init__(self, sequences, length, shift, width):
+        self.events = np.concatenate([np.empty(0, dtype=EVENT), *sequences])
+        self.bars = np.concatenate([[0], *map(bar_places, sequences)])[1:]
+        self.shift, self.width = shift, width
+        left = [np.arange(len(sequence), 0, -1) for sequence in sequences]
+        self.places = np.flatnonzero(np.concatenate([[0], *left])[1:] > length)
+
+    def __len__(self):
+        return len(self.places)
+
+    def __getitem__(self, index):
+        if self.width:
+            return self.cut([index])[0]
+        return self.events[self.places[index] + self.shift]
+
+    def cut(self, indices):
+        """Return the windows at some indices as one array (indices, width)."""
+        starts = self.places[indices] + self.shift
+        events = self.events[starts[:, None] + np.arange(self.width)]
+        events["step"][:, 0] = self.bars[starts]
+        return events
+
+
+def make_windows(sequences, length):
+    """Return what a model reads, windows of `length` events, and the next event."""
+    if all(len(sequence) <= length for sequence in sequences):
+        raise NotebookError(
+            f"No piece has more than {length} events: use longer pieces, "
+            "or a smaller SEQUENCE_LENGTH."
+        )
+    windows = Windows(sequences, length, 0, length)
+    return windows, Windows(sequences, length, length, 0)
+
+
+# %% tags=["active-ipynb"]
+# features, targets = make_windows(training_sequences, SEQUENCE_LENGTH)
+# spelled = sum(np.sum(sequence["step"][1:] == 0) for sequence in training_sequences)
+# events = sum(map(len, training_sequences))
+# dataset = {
+#     "Total events": events,
+#     "Unique tokens that occur": np.sum(
+#         count_tokens(training_sequences, len(vocabulary)) > 0
+#     ),
+#     "Vocabulary": len(vocabulary),
+#     "Sequence length": SEQUENCE_LENGTH,
+#     "Windows": len(features),
+#     "Events that continue a spelled chord": f"{spelled / events:.1%}",
+# }
+# pd.DataFrame({"": dataset})

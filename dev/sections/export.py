@@ -1,0 +1,80 @@
+# %% [markdown]
+# ## 16 Take it home
+#
+# **Where is my music?** In `outputs/midi`. Each file holds its title, model, seed and
+# settings as text, is read back and compared note for note. No file is ever overwritten
+# by other music: a new one gets a number, and the notebook says so.
+
+# %% tags=["active-py"]
+from pathlib import Path
+
+import numpy as np
+
+from .corpus import parse_bytes
+from .hearing import TICKS, Notes, Tempo, midi_bytes
+from .machinery import write_whole
+from .settings import NotebookError, checked
+
+
+# %%
+@checked
+def write_midi(notes: Notes, path: str | Path, *, tempo: Tempo, title: str,
+               comments=()):
+    """Write notes to a MIDI file, read it back, compare, and return the path written.
+
+    `notes`: an array of NOTE; `tempo`: quarter notes a minute; `comments`: text kept
+    inside. Where other content stands at the path, the new file gets a number.
+    """
+
+    def in_ticks(notes):
+        onset = np.rint(notes["onset"] * TICKS)
+        end = np.rint((notes["onset"] + notes["duration"]) * TICKS)
+        rows = [onset, np.maximum(end - onset, 1), notes["pitch"], notes["velocity"]]
+        return np.array(rows)[:, np.lexsort((notes["pitch"], onset))]
+
+    data = midi_bytes(notes, tempo, title, comments)
+    if not np.array_equal(in_ticks(parse_bytes(data, title).notes), in_ticks(notes)):
+        raise NotebookError(f"{path} was not written: its notes would not read back.")
+    path = place = Path(path)
+    number = 1
+    while place.exists() and not (place.is_file() and place.read_bytes() == data):
+        number += 1
+        place = path.with_stem(f"{path.stem}-{number}")
+    if place != path:
+        print(f"{path.name} holds other music; this is kept as {place.name}.")
+    return write_whole(place, data)
+
+
+# %% tags=["active-ipynb"]
+# MIDI_FOLDER = Path(OUTPUT_FOLDER) / "midi"
+# made_by = f"{RUN_KIND} run of Music_Generation_LSTM.ipynb"
+# rows, written = [], []
+# for name, piece in [(name, p) for name in generated for p in generated[name][:3]]:
+#     path = write_midi(
+#         piece.notes,
+#         MIDI_FOLDER / f"{safe_file_name(piece.name)}.mid",
+#         tempo=piece.tempo,
+#         title=piece.name,
+#         comments=(f"model {name}", piece.settings, describe_copy(piece), made_by),
+#     )
+#     row = {"file": path.name, **describe_piece(piece)}
+#     rows.append({**row, "longest run": piece.shared.events})
+# pd.DataFrame(rows).set_index("file")
+
+# %% tags=["active-ipynb"]
+# memory = psutil.Process().memory_info().rss / 2**30
+# print(
+#     f"{RUN_KIND} run in {(time.perf_counter() - RUN_STARTED) / 60:.1f} minutes, "
+#     f"{'from the beginning' if first_run else 'with results that were there already'}; "
+#     f"{memory:.1f} GiB of memory in this process."
+# )
+
+# %% [markdown]
+# And this is the cell to change when you play with the notebook: what `generate_music`
+# wrote last, under a name of your own.
+
+# %% tags=["active-ipynb"]
+# write_midi(generated_music.notes, MIDI_FOLDER / "my_music.mid",
+#            tempo=generated_music.tempo, title="My music",
+#            comments=(f"model {model.name}", generated_music.settings,
+#                      describe_copy(generated_music), made_by))

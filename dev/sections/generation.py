@@ -1,0 +1,267 @@
+# %% [markdown]
+# ## 13 Writing
+#
+# **What does it write?** `generate_music` goes on from a seed, a window of events such as
+# each of `features`, and returns a piece. It takes whatever the cell above left in
+# `model`; try another one of `models`. A mood is asked of the expressive model by name:
+# it writes a few takes side by side, and the one whose measured mood comes nearest is
+# returned.
+
+# %% tags=["active-py"]
+import itertools
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Annotated, Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import AfterValidator, Field
+
+from .corpus import MidiFileError, Piece, parse_midi
+from .encoding import EVENT, LONGEST_STEP, bar_places, encode
+from .expressive import MOODS, multi_hot, tabulate
+from .hearing import Tempo
+from .novelty import generate_pieces
+from .settings import (
+    GRID,
+    NUMPY,
+    TEMPERATURE,
+    TOP_K,
+    TOP_P,
+    CountOrZero,
+    NotebookError,
+    Share,
+    Temperature,
+    checked,
+)
+from .writing import classify_mood, measure_events, score_mood
+
+# %%
+MOOD_TAKES = 4  # pieces written for a requested mood, of which one is kept
+
+
+def check_seed(seed):
+    window = isinstance(seed, np.ndarray) and seed.dtype == EVENT and seed.ndim == 1
+    if not (window and len(seed)):
+        raise NotebookError(
+            "Nothing was generated: the seed must be a window of events, such as "
+            "random.choice(features)."
+        )
+    return seed
+
+
+Seed = Annotated[object, AfterValidator(check_seed)]
+Length = Annotated[int, NUMPY, Field(ge=1, le=100_000)]  # events
+Mood = Literal[MOODS]
+RandomNumber = Annotated[int, NUMPY, Field(ge=0)]
+
+
+def end_of_primer(seed):
+    return (int(seed["step"].sum()) + 0.5) / GRID
+
+
+def notes_from(piece, onset):
+    notes = piece.notes[piece.notes["onset"] >= onset]
+    return replace(piece, notes=notes) if len(notes) else piece
+
+
+def measure_mood(model, piece):
+    events = tabulate(encode(piece, model.vocabulary))
+    measures = measure_events(events, multi_hot(model.vocabulary))
+    return score_mood(measures, model.predictor.scale)
+
+
+def nearest_mood(model, pieces, mood, onset=0.0):
+    """Return the piece whose mood from an onset on is nearest to the one asked.
+
+    `mood`: energy and brightness, 1 to 3, 0 for any.
+    """
+    low, high = model.predictor.scale.terciles
+    aims = np.stack([low - 1, (low + high) / 2, high + 1])
+    misses = []
+    for piece in pieces:
+        scores, miss = measure_mood(model, notes_from(piece, onset)), 0.0
+        for column, asked in enumerate(mood):
+            away = scores[column] - aims[asked - 1, column]
+            miss += (0, max(away, 0), abs(away), max(-away, 0))[asked]
+        misses.append(miss)
+    piece, settings = pieces[int(np.argmin(misses))], ""
+    for name, asked in zip(("energy", "brightness"), mood):
+        settings += f", {name} {MOODS[asked - 1]}" if asked else ""
+    return replace(piece, name=f"{model.name} 1", settings=piece.settings + settings)
+
+
+# %%
+@checked
+def generate_music(
+    model, seed: Seed, length: Length = 100, *, temperature: Temperature | None = None,
+    top_p: Share | None = None, top_k: CountOrZero | None = None, energy: Mood
+    | None = None, brightness: Mood | None = None, longest_copy: CountOrZero
+    | None = None, generator: np.random.Generator | RandomNumber | None = None,
+    tempo: Tempo | None = None, joined: bool = False, watch: Callable | None = None
+):
+    """Return a new piece of `length` events that goes on from a seed.
+
+    `seed`: an array of EVENT; `energy`, `brightness`: one of `MOODS`, None for any;
+    `longest_copy`: events in a row that may stand in a training piece, 0 for any;
+    `generator`: NumPy's, a seed for one, or None to draw one from Python's `random`;
+    `tempo`: quarter notes a minute, the learning pieces' if None; `joined`: begin with
+    the seed; `watch`: told the share that is done, may raise to stop, and nothing is
+    printed; the rest: section 1's if None.
+    """
+    given = zip((temperature, top_p, top_k), (TEMPERATURE, TOP_P, TOP_K))
+    sampling = [default if value is None else value for value, default in given]
+    if not 0 <= seed["token"].min() <= seed["token"].max() < len(model.vocabulary):
+        raise NotebookError("Encode the seed with the vocabulary of this model.")
+    mood = [1 + MOODS.index(name) if name else 0 for name in (energy, brightness)]
+    takes = MOOD_TAKES if any(mood) else 1
+    if not isinstance(generator, np.random.Generator):
+        chosen = random.getrandbits(64) if generator is None else generator
+        generator = np.random.default_rng(chosen)
+    pieces = generate_pieces(model, [seed] * takes, length, sampling=sampling,
+                             tempo=tempo, generator=generator, moods=[mood] * takes,
+                             joined=joined, longest_copy=longest_copy, watch=watch)
+    behind = end_of_primer(seed) if joined else 0.0
+    piece = nearest_mood(model, pieces, mood, behind) if any(mood) else pieces[0]
+    if piece.remarks and not watch:
+        print(f"{piece.name}: {piece.remarks}")
+    return piece
+
+
+# %% tags=["active-ipynb"]
+# seed = random.choice(features)
+# generated_music = generate_music(model, seed, length=100)
+# display(play(generated_music.notes, tempo=generated_music.tempo, title=model.name))
+# figure, ax = plt.subplots(figsize=WIDE)
+# plot_take(generated_music, ax, copied=find_copy(generated_music, model.sources))
+# ax.set_title(plain(f"generated_music: {describe_copy(generated_music)}"))
+# save_figure(figure, "take")
+# display(show_score(generated_music.notes, tempo=generated_music.tempo))
+
+# %% [markdown]
+# A piece that nobody has played: its sound, its notes, and its first bars as a score.
+# Where the model came nearest to a training piece, in whatever key, is shaded green. The
+# temperature sets how far it strays:
+
+# %% tags=["active-ipynb"]
+# figure, axes = plt.subplots(3, 1, figsize=(10, 8.4), sharex=True)
+# for ax, temperature in zip(axes, (0.5, 1.0, 1.5)):
+#     take = generate_music(model, seed, temperature=temperature, generator=SEED)
+#     title = f"{model.name}, temperature {temperature}"
+#     plot_piano_roll(take.notes, ax, title, GENERATED, until=32).label_outer()
+# save_figure(figure, "temperatures")
+
+# %% [markdown]
+# Cold, it keeps to what it trusts most; hot, it leaps, and piles up what does not
+# belong together.
+#
+# ### Going on from a piece of yours
+#
+# A *primer* is music that the model goes on from: any MIDI file, or a piece of the
+# corpus. Its last events are the seed, its tempo is kept, and with `joined=True` what
+# comes back begins with the primer's own notes and goes on in its bars. Here it is the
+# beginning of a validation piece.
+
+# %%
+PRIMER_EVENTS = 128  # of a primer are read, its last ones
+
+
+def read_primer(source, vocabulary):
+    """Return the last events of a piece or a MIDI file as a seed, and its tempo."""
+    try:
+        piece = source if isinstance(source, Piece) else parse_midi(source)
+    except (MidiFileError, TypeError) as error:
+        raise NotebookError(f"The primer cannot be used: {error}.") from None
+    events = encode(piece, vocabulary)
+    if not len(events):
+        raise NotebookError("The primer cannot be used: it has no notes.")
+    place = bar_places(events)[-PRIMER_EVENTS:][0]
+    events = events[-PRIMER_EVENTS:].copy()
+    events["step"] = np.minimum(events["step"], LONGEST_STEP)
+    events["step"][0] = place  # so that bars stay bars
+    return events, piece.tempo
+
+
+# %% tags=["active-ipynb"]
+# whole = validation_pieces[0]
+# until = whole.notes["onset"][0] + 32  # quarter lengths
+# opening = replace(whole, notes=whole.notes[whole.notes["onset"] < until])
+# primer, primer_tempo = read_primer(opening, model.vocabulary)
+# continued = generate_music(model, primer, length=100, tempo=primer_tempo, joined=True,
+#                            generator=SEED)
+# display(play(continued.notes, tempo=primer_tempo, title=f"{whole.name}, continued"))
+# figure, ax = plt.subplots(figsize=WIDE)
+# plot_take(continued, ax, primer=end_of_primer(primer))
+# ax.set_title(plain(f"{whole.name}, continued by {model.name}"))
+# save_figure(figure, "continued")
+
+# %% [markdown]
+# Blue is the primer, orange what the model adds.
+#
+# ### Asking for a mood
+
+
+# %%
+def try_moods(model, seeds, length, generator):
+    """Return requested and measured moods of new pieces, a row each.
+
+    Every one of the nine requests is tried with each seed, as by `generate_music`.
+    """
+    numbers = range(1, 1 + len(MOODS))
+    requests = list(itertools.product(numbers, numbers, seeds, range(MOOD_TAKES)))
+    asked, seeds = [request[:2] for request in requests], [row[2] for row in requests]
+    takes = generate_pieces(model, seeds, length, generator=generator,
+                            moods=np.array(asked))
+    rows = []
+    for i in range(0, len(takes), MOOD_TAKES):
+        piece, row = nearest_mood(model, takes[i : i + MOOD_TAKES], asked[i]), {}
+        scores = measure_mood(model, piece)
+        found = classify_mood(scores, model.predictor.scale)
+        for j, name in enumerate(("energy", "brightness")):
+            row[name], row[f"{name}_score"] = MOODS[asked[i][j] - 1], scores[j]
+            row[f"measured_{name}"] = MOODS[found[j] - 1]
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+# %% tags=["active-ipynb"]
+# if model.name in FIXED_SCHEDULE:
+#     generator = np.random.default_rng(SEED)
+#     seeds = choose_seeds(training_pieces, model.vocabulary, 3, generator)
+#     moods = try_moods(model, seeds, GENERATED_EVENTS // 4, generator)
+#     save_table(moods.assign(run=RUN_KIND), "moods")
+#     for name in ("energy", "brightness"):
+#         right = (moods[name] == moods[f"measured_{name}"]).mean()
+#         print(f"{name}: {right:.0%} of the requests are met")
+#     scores = moods.pivot_table("energy_score", "energy", "brightness")
+#     display(scores.loc[list(MOODS), list(MOODS)].round(2))
+
+# %% [markdown]
+# Rows are the energy asked for, numbers the energy measured, in standard deviations of
+# the corpus, means of three pieces: they should rise from row to row whatever the
+# brightness. A request is met when the piece falls into the third of the corpus that
+# was asked for, which chance alone would do one time in three.
+#
+# ### A set of pieces
+#
+# Now each model, and each baseline, writes a whole set of pieces. They go on from seeds
+# of the training pieces and are judged against pieces that none of them has heard.
+
+# %% tags=["active-ipynb"]
+# pieces_each = min(GENERATED_PIECES, len(training_pieces), len(validation_pieces))
+# generated = {}
+# for name, each in models.items():
+#     generator = np.random.default_rng(SEED)
+#     seeds = choose_seeds(training_pieces, each.vocabulary, pieces_each, generator)
+#     length = usual_length(validation_pieces, each.vocabulary)
+#     generated[name] = generate_pieces(each, seeds, length, generator=generator)
+# loops = {name: sum(bool(p.remarks) for p in pieces) for name,
+#          pieces in generated.items()}
+# print(f"{pieces_each} pieces each; pieces in which the guard met a loop: {loops}")
+# for name in dict.fromkeys(("ngram", *MODELS)):
+#     piece = generated[name][0]
+#     display(play(piece.notes, tempo=piece.tempo, title=piece.name))
+
+# %% [markdown]
+# The first piece of the n-gram and of each model: let your ears judge beside the tables.

@@ -1,0 +1,298 @@
+# %% [markdown]
+# # Jazz Piano Music Generation Using LSTM
+#
+# This notebook reads jazz piano from MIDI files, turns it into integers, trains the
+# stacked Keras LSTM of the published project under 10-fold cross-validation, lets it
+# write music, measures that music against pieces that no model has heard, and exports
+# it as MIDI. Everything happens in the cells below, and every cell may be changed.
+#
+# **What comes out.** The published recipe, built to the letter, predicts unseen jazz no
+# better than a table that counts how often each note occurs; a table of which note
+# follows which does better. A second network, *expressive*, reads and writes rhythm and
+# touch as well as notes, can be asked for a mood, and goes on from any MIDI file.
+# Section 12 shows it in numbers, section 13 in music, section 14 sums it up. In section
+# 14 each number stands beside its floor: what real music scores against other real
+# music.
+#
+# **Running it.** Put MIDI files of your own into `jazz_sample_files/` and
+# `Validation_samples/`, or keep the forty pieces that are there, and run all cells. On
+# two CPU cores without a GPU the whole notebook takes about a quarter of an hour, with
+# `QUICK_RUN = True` about a minute. Results that are finished are kept in `outputs/`,
+# so that a second run takes less than a minute and one that was cut short goes on where
+# it stopped.
+#
+# | § | question |
+# | --- | --- |
+# | [1 Settings](#1-Settings) | What may I change? On what does it run? |
+# | [2 Machinery](#2-Machinery) | How are results kept, and work shared out? |
+# | [3 From files to notes](#3-From-files-to-notes) | What music is there? |
+# | [4 From notes to numbers](#4-From-notes-to-numbers) | Does music survive as integers? |
+# | [5 Hearing and seeing](#5-Hearing-and-seeing) | Can I hear it? |
+# | [6 Guessing the next note](#6-Guessing-the-next-note) | How far does one get without a network? |
+# | [7 How to fool yourself](#7-How-to-fool-yourself) | Which pieces are unseen? |
+# | [8 The published LSTM](#8-The-published-LSTM) | What is trained? |
+# | [9 A network that hears](#9-A-network-that-hears) | What does time and touch take? |
+# | [10 One event after the other](#10-One-event-after-the-other) | How does it learn and write? |
+# | [11 Is it new?](#11-Is-it-new?) | Did it write this, or remember it? |
+# | [12 Ten folds](#12-Ten-folds) | How well does each predict unseen pieces? |
+# | [13 Writing](#13-Writing) | What does it write? |
+# | [14 Does it sound real?](#14-Does-it-sound-real?) | Is it like the music it never heard? |
+# | [15 Play](#15-Play) | May I try? |
+# | [16 Take it home](#16-Take-it-home) | Where is my music? |
+
+# %% [markdown]
+# ## 1 Settings
+#
+# **What may I change? On what does it run?** On the packages of `requirements.txt` and
+# Python 3.11, 3.12 or 3.13. We silence TensorFlow's logs and give each process one
+# thread: folds are trained side by side in processes of their own, which uses the cores
+# better than one fold on all of them, and gives the same numbers on any number of cores.
+
+# %%
+import sys
+
+if sys.version_info >= (3, 14):
+    raise SystemExit(
+        f"TensorFlow has no package for Python {sys.version_info[0]}."
+        f"{sys.version_info[1]} yet. Make the environment with Python 3.13 instead: "
+        "pip install uv && uv venv --python 3.13 --seed .venv"
+    )
+
+# %%
+import asyncio
+import base64
+import contextlib
+import copy
+import gzip
+import html
+import importlib
+import inspect
+import io
+import itertools
+import json
+import math
+import os
+import platform
+import random
+import re
+import tempfile
+import time
+import warnings
+import zipfile
+import zlib
+from bisect import bisect
+from collections import Counter, namedtuple
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, is_dataclass, replace
+from fractions import Fraction
+from functools import lru_cache, partial, wraps
+from pathlib import Path
+from typing import Annotated, Literal
+
+# %%
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", "2")
+os.environ.setdefault("MALLOC_ARENA_MAX", "2")  # less memory in the folds' processes
+
+
+@contextlib.contextmanager
+def quiet():
+    """Keep off the screen what TensorFlow says as it starts, whatever its log level."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    yield
+    os.dup2(kept, 2)
+
+
+with quiet():
+    import keras
+    import tensorflow as tf
+
+import ipywidgets as widgets
+import joblib
+import matplotlib.pyplot as plt
+import music21
+import numpy as np
+import pandas as pd
+import psutil
+import pydantic
+import scipy
+import sklearn
+from IPython.display import HTML, Markdown, display
+from keras import Sequential, layers, ops
+from keras.layers import LSTM, Dense, Dropout
+from keras.optimizers import Adamax
+from music21.midi import ChannelModeMessages, ChannelVoiceMessages, MetaEvents
+from numpy.lib.stride_tricks import sliding_window_view
+from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter
+from scipy.io import wavfile
+from sklearn import ensemble, metrics, model_selection
+from tqdm import tqdm
+
+# %% tags=["active-ipynb"]
+# RUN_STARTED = time.perf_counter()
+# packages = (music21, tf, keras, np, scipy, sklearn, pd, joblib)
+# gpus = [gpu.name for gpu in tf.config.list_physical_devices("GPU")]
+# environment = {
+#     **{package.__name__: package.__version__ for package in packages},
+#     "Python": platform.python_version(),
+#     "system": f"{platform.system()} {platform.machine()}",
+#     "cores": psutil.cpu_count(),
+#     "memory, GiB": round(psutil.virtual_memory().total / 2**30),
+#     "GPUs": ", ".join(gpus) or "none"
+# }
+# pd.DataFrame({"": environment})
+
+# %% [markdown]
+# Everything in the cell after the next ones may be changed. A setting that makes no
+# sense, and any other mistake that you can mend, is told in one sentence. The notebook
+# can also be served as a web page (section 15): there, cells that only define something
+# run, and those that begin with the words *needed by the page*.
+
+# %% tags=["hide-input"]
+AS_PAGE = "VOILA_PREHEAT" in os.environ  # which Voilà sets
+
+
+def keep_for_page(lines):
+    """Return the lines of a cell that only defines, or that a page needs, or none."""
+    passive = re.compile(r"import |from |def |class |@|#|[A-Z)\]}\s]")
+    needed = lines[:1] == ["# needed by the page\n"] or all(map(passive.match, lines))
+    return lines if needed else []
+
+
+# %% tags=["active-ipynb"]
+# if AS_PAGE:
+#     get_ipython().input_transformers_cleanup.append(keep_for_page)
+
+
+# %% tags=["hide-input"]
+class NotebookError(Exception):
+    """A mistake that the reader can mend, shown as one sentence without a traceback."""
+
+    def _render_traceback_(self):
+        return [f"{type(self).__name__}: {self}"]
+
+
+def name_problem(what, error):
+    """Return the first problem that pydantic found with something, as a sentence."""
+    problem = error.errors()[0]
+    if problem["type"].startswith("missing"):
+        return f"{what} is missing."
+    words = re.sub(r"^(Value error, )?(Input|Value|It|List)\b", "it", problem["msg"])
+    return f"{what} is {problem['input']!r:.60}: {words}."
+
+
+def checked(function):
+    """Return a function whose arguments are checked against its annotations."""
+    settings = {"strict": True, "arbitrary_types_allowed": True}
+    validated = pydantic.validate_call(function, config=settings)
+
+    @wraps(function)
+    def call(*arguments, **named):
+        try:
+            return validated(*arguments, **named)
+        except pydantic.ValidationError as error:
+            what = f"{function.__name__}: {error.errors()[0]['loc'][0]}"
+            raise NotebookError(name_problem(what, error)) from None
+
+    return call
+
+
+# %% tags=["hide-input"]
+def differ(names):
+    if len(set(names)) < len(names):
+        raise ValueError("It names a model twice")
+    return names
+
+
+NUMPY = BeforeValidator(lambda x: x.item() if isinstance(x, np.generic) else x)
+Count = Annotated[int, NUMPY, Field(ge=1, le=10**9)]
+CountOrZero = Annotated[int, NUMPY, Field(ge=0, le=10**9)]
+Temperature = Annotated[float, NUMPY, Field(ge=0.01, le=100)]
+Share = Annotated[float, NUMPY, Field(gt=0, le=1)]
+Folder = Annotated[str, Field(min_length=1)] | Path
+SizeOfVocabulary = Annotated[int, Field(ge=88, le=6000)]  # five fit into 64 bits
+Cells = Annotated[int, Field(ge=12, le=96, multiple_of=12)]
+Rate = Annotated[float, Field(gt=0, le=10)]
+RandomSeed = Annotated[int, Field(ge=0, le=10**6)]
+ModelName = Literal["published", "expressive", "transformer"]
+Models = Annotated[Sequence[ModelName], Field(min_length=1), AfterValidator(differ)]
+
+# %% tags=["parameters"]
+QUICK_RUN: bool = False  # True: a minute's work, to try things out (from 1)
+# Files
+TRAINING_FOLDER: Folder = "jazz_sample_files"  # MIDI files to learn from (from 3)
+VALIDATION_FOLDER: Folder = "Validation_samples"  # MIDI files to compare with (from 3)
+OUTPUT_FOLDER: Folder = "outputs"  # where results go (from 3)
+# Encoding
+SEQUENCE_LENGTH: Count = 40  # events that a model sees before it predicts (from 4)
+VOCABULARY_SIZE: SizeOfVocabulary = 548  # 88 single notes, the rest chords (from 4)
+GRID: Cells = 12  # a quarter note: for triplets and sixteenths (from 3)
+# Training
+FOLDS: Count = 10  # parts of the training pieces, each held out once (from 7)
+MODELS: Models = ("published", "expressive")  # and "transformer": networks (from 12)
+TRAINING_MODE: Literal["every_step", "last_step"] = "every_step"  # last: slow (from 12)
+EPOCHS: Count = 40  # of the published network, at most (from 12)
+PATIENCE: Count = 5  # epochs without improvement before training stops (from 12)
+BATCH_SIZE: Count = 256  # windows an update, a quarter with every_step (from 12)
+LEARNING_RATE: Rate = 0.01  # of Adamax (from 12)
+EXPRESSIVE_EPOCHS: Count = 28  # of the final expressive model (from 12)
+EXPRESSIVE_FOLD_EPOCHS: Count = 12  # of the expressive model in each fold (from 12)
+WORKERS: CountOrZero = 0  # processes; 0: as cores and memory allow (from 3)
+SEED: RandomSeed = 2024  # of every random choice (from 6)
+# Generation
+LONGEST_COPY: CountOrZero = 0  # events in a row from a training piece, 0: any (from 12)
+TEMPERATURE: Temperature = 1.0  # below 1 safer, above 1 wilder (from 12)
+TOP_P: Share = 1.0  # draw from the likeliest tokens with this total share (from 12)
+TOP_K: CountOrZero = 0  # draw from so many likeliest tokens; 0: from all (from 12)
+GENERATED_PIECES: Count = 20  # pieces a model writes for the evaluation (from 13)
+GENERATED_EVENTS: Count = 400  # events a piece, one a token (from 12)
+FLOOR_REPEATS: Count = 200  # real-versus-real comparisons for each floor (from 14)
+
+# %% [markdown]
+# `QUICK_RUN` replaces the costly settings by small ones. Its numbers say that the
+# notebook works, nothing about music; the tables say which kind of run they come from.
+
+
+# %%
+def check_settings(settings, kinds):
+    """Raise NotebookError where a setting, by name, is not of its kind."""
+    for name, kind in kinds.items():
+        try:
+            TypeAdapter(kind).validate_python(settings[name], strict=True)
+        except pydantic.ValidationError as error:
+            raise NotebookError(name_problem(name, error)) from None
+
+
+# %% tags=["active-ipynb"]
+# check_settings(globals(), __annotations__)
+# if QUICK_RUN:
+#     FOLDS, EPOCHS, PATIENCE = min(FOLDS, 2), min(EPOCHS, 1), 1
+#     EXPRESSIVE_EPOCHS, EXPRESSIVE_FOLD_EPOCHS = 1, 1
+#     GENERATED_PIECES, GENERATED_EVENTS = 3, 100
+#     FLOOR_REPEATS = 4
+# RUN_KIND = "quick" if QUICK_RUN else "full"
+# random.seed(SEED)
+# keras.utils.set_random_seed(SEED)
+# pd.DataFrame({"value": {name: globals()[name] for name in __annotations__}})
+
+# %% [markdown]
+# Every plot uses one style, two sizes and one colour a role throughout: blue is real
+# music, orange is generated, the others are grey, green and purple. The palette (Okabe
+# and Ito's) can be told apart by colour-blind readers.
+
+# %%
+WIDE, TALL = (10, 3.2), (10, 6.4)
+REAL, GENERATED, BASELINE = "#0072B2", "#D55E00", "#7F7F7F"
+SECOND, THIRD = "#009E73", "#CC79A7"
+PLOT_STYLE = {"figure.figsize": WIDE, "figure.constrained_layout.use": True,
+              "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
+              "grid.alpha": 0.3, "axes.titlesize": 11, "legend.frameon": False}
+
+# %% tags=["active-ipynb"]
+# # needed by the page
+# plt.rcParams.update(PLOT_STYLE)
+# pd.set_option("display.html.use_mathjax", False)  # names of files are no formulas
+# pd.set_option("display.max_colwidth", 80)

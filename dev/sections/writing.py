@@ -1,0 +1,495 @@
+# %% [markdown]
+# ## 10 One event after the other
+#
+# **How does it learn and write?** And can it be asked for something?
+#
+# ### Mood
+#
+# The files carry no labels, so a *mood* is what can be measured. *Energy* adds up how
+# many notes a quarter has and how hard they are struck; *brightness* how much more
+# major than minor the pitches are (their correlation with Krumhansl and Kessler's key
+# profiles) and how high they lie; each measured in standard deviations of the corpus. A
+# stretch of 100 events is low, middle or high by the *terciles* of the corpus. While
+# the network learns, most stretches are given without their mood, so it works with or
+# without a request.
+
+# %% tags=["active-py"]
+from collections import namedtuple
+from functools import lru_cache
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from .baselines import SEMITONES, draw_classes, encode_all_keys, score_streams
+from .corpus import LOWEST_PITCH, PITCHES
+from .encoding import BAR, DURATIONS, EVENT, LONGEST_STEP, VELOCITY_WIDTH
+from .expressive import (
+    EVENT_ORDER,
+    EXPRESSIVE,
+    MEMORY_CELLS,
+    TRANSFORMER,
+    WIDEST,
+    build_expressive,
+    describe_events,
+    hold_keys,
+    multi_hot,
+    tabulate,
+)
+from .settings import GRID, NotebookError
+
+# %%
+MOOD_EVENTS = 100  # events that are given one mood
+MOOD_SHARE, MOOD_LEFT_OUT = 0.3, 0.25  # stretches told; then each of the two left out
+# fmt: off
+KEY_PROFILES = np.array([
+    [6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88],  # major
+    [6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17],  # minor
+])
+# fmt: on
+# What is usual in a corpus: means and spreads (4,) of the measures below, and terciles
+# (2, 2), the lower and the upper bound of energy and brightness.
+MoodScale = namedtuple("MoodScale", "means spreads terciles")
+
+
+def measure_events(events, notes):
+    """Return log notes a quarter, mean velocity, mode and mean pitch of events.
+
+    The mode is how much better the pitch classes fit a major than a minor key.
+    """
+    struck = notes[events[:, 0]]
+    each, pitches = struck.sum(axis=1), struck.sum(axis=0)
+    classes = np.bincount((np.arange(PITCHES) + LOWEST_PITCH) % 12, pitches)
+    quarters = max(events[1:, 1].sum() / GRID, 1)
+    velocity = (each * (events[:, 3] + 0.5) * VELOCITY_WIDTH).sum() / each.sum()
+    height = pitches @ (np.arange(PITCHES) + LOWEST_PITCH) / pitches.sum()
+    mode = 0.0
+    if np.std(classes):
+        keys = range(12)
+        turned = [np.roll(profile, key) for profile in KEY_PROFILES for key in keys]
+        fits = np.corrcoef([classes, *turned])[0, 1:].reshape(2, 12)
+        mode = float(fits[0].max() - fits[1].max())
+    return np.array([np.log(each.sum() / quarters), velocity, mode, height])
+
+
+def score_mood(measures, scale):
+    usual = (measures - scale.means) / scale.spreads
+    return np.stack([usual[..., :2].sum(-1), usual[..., 2:].sum(-1)], axis=-1)
+
+
+def classify_mood(scores, scale):
+    """Return 1, 2 or 3 (low, middle, high) for energy and brightness (..., 2)."""
+    return 1 + (scores[..., None, :] > scale.terciles).sum(axis=-2)
+
+
+def find_scale(rows, notes):
+    """Return the mood scale of a corpus: rows of integers (events, 4)."""
+    measures = np.array(
+        [measure_events(events[start : start + MOOD_EVENTS], notes) for events in rows
+         for start in range(0, max(1, len(events) - MOOD_EVENTS // 2), MOOD_EVENTS)]
+    )
+    spreads = np.maximum(measures.std(axis=0), 1e-6)
+    scale = MoodScale(measures.mean(axis=0), spreads, np.zeros((2, 2)))
+    terciles = np.quantile(score_mood(measures, scale), [1 / 3, 2 / 3], axis=0)
+    return scale._replace(terciles=terciles)
+
+
+def label_moods(events, notes, scale):
+    """Return the moods (events, 2) of the stretch that each event stands in."""
+    labels = np.zeros((len(events), 2), dtype=np.int8)
+    for start in range(0, len(events), MOOD_EVENTS):
+        end = min(start + MOOD_EVENTS, len(events))
+        measures = measure_events(events[max(0, end - MOOD_EVENTS) : end], notes)
+        labels[start:end] = classify_mood(score_mood(measures, scale), scale)
+    return labels
+
+
+def leave_out_moods(labels, generator):
+    """Return moods (events, 2) with most stretches set to 0, which is any mood."""
+    labels = labels.astype(np.int32)
+    for start in range(0, len(labels), MOOD_EVENTS):
+        told = generator.random() < MOOD_SHARE
+        kept = generator.random(2) >= MOOD_LEFT_OUT
+        labels[start : start + MOOD_EVENTS] *= (told & kept).astype(np.int32)
+    return labels
+
+
+# %% [markdown]
+# ### How it learns
+#
+# Each epoch plays every piece once, in its own key or one drawn at random. The pieces are
+# joined in a random order and cut into 64 streams; windows of 32 events follow one
+# another in each stream, and the states are handed on, so that the memory reaches back to
+# a piece's beginning. Only the pieces that are being read are laid out, however many
+# there are. The step size warms up and fades away on a fixed schedule, the final model's
+# longer than that of the folds; nothing is stopped early.
+
+# %%
+SCHEDULE = {
+    "own_key": 0.35,  # how often a piece is played in its own key
+    "streams": 64,  # side by side
+    "window": 32,  # events an update
+    "rate": 0.004,  # of AdamW
+    "warm_up": 20,  # updates
+    "weight_decay": 0.02,
+    "loss_weights": (1.0, 1.0, 0.5, 0.8),  # of the streams in EVENT_ORDER
+}
+STREAM_COLUMNS = (1, 0, 2, 3)  # of EVENT_ORDER, where tokens stand before steps
+KEPT_DESCRIPTIONS = 128  # pieces in a key that are laid out at once, at most
+
+
+class KeyedPieces:
+    """Pieces in twelve keys, described when they are asked for."""
+
+    def __init__(self, pieces, vocabulary):
+        self.notes = multi_hot(vocabulary)
+        self.pieces = [
+            [tabulate(s).astype(np.int16) for s in encode_all_keys([piece], vocabulary)]
+            for piece in pieces
+        ]
+        home = SEMITONES.index(0)
+        self.scale = find_scale([piece[home] for piece in self.pieces], self.notes)
+        self.events = sum(len(piece[home]) for piece in self.pieces)
+        pieces, notes, scale = self.pieces, self.notes, self.scale
+        self.describe = lru_cache(KEPT_DESCRIPTIONS)(
+            lambda number, key: describe_events(pieces[number][key], vocabulary)
+        )
+        self.label = lru_cache(None)(
+            lambda number, key: label_moods(pieces[number][key], notes, scale)
+        )
+
+    def draw(self, generator):
+        """Return (piece, key, moods) of all pieces, in random order and keys."""
+        parts = []
+        for number in generator.permutation(len(self.pieces)).tolist():
+            own = generator.random() < SCHEDULE["own_key"]
+            key = SEMITONES.index(0 if own else generator.choice(SEMITONES))
+            moods = leave_out_moods(self.label(number, key), generator)
+            parts.append((number, key, moods))
+        return parts
+
+    def read(self, parts, streams, width, generator):
+        """Yield arrays (streams, width, ...) of drawn pieces, joined and cut."""
+        ends = np.cumsum([len(moods) for _, _, moods in parts])
+        length = int(ends[-1] // streams)
+        first = np.arange(streams)[:, None] * length - generator.integers(ends[-1])
+        for start in range(0, length - width + 1, width):
+            places, rows = (first + start + np.arange(width)) % ends[-1], {}
+            numbers = np.searchsorted(ends, places, "right")
+            for number in np.unique(numbers):
+                piece, key, moods = parts[number]
+                here = numbers == number
+                own = places[here] - ends[number] + len(moods)
+                before, *others = (part[own] for part in self.describe(piece, key))
+                before = np.concatenate([before, moods[own]], axis=1)
+                for which, part in enumerate((before, *others)):
+                    empty = np.empty((*places.shape, part.shape[1]), part.dtype)
+                    rows.setdefault(which, empty)[here] = part
+            yield [*rows.values()]
+
+
+# %%
+def zero_states(network, streams):
+    return [tf.zeros((streams, *state.shape[1:])) for state in network.inputs[3:]]
+
+
+def stream_losses(outputs, current):
+    """Return the nats (batch, time) of the streams in EVENT_ORDER."""
+    return [tf.nn.sparse_softmax_cross_entropy_with_logits(current[..., column], logits)
+            for column, logits in zip(STREAM_COLUMNS, outputs)]
+
+
+def make_update(network, updates):
+    """Return a function that learns from one window and hands the states on."""
+    warm_up = min(SCHEDULE["warm_up"], updates // 4)
+    rate, weights = SCHEDULE["rate"], SCHEDULE["loss_weights"]
+    schedule = keras.optimizers.schedules.CosineDecay(
+        rate / 20, max(updates - warm_up, 1), alpha=0.01, warmup_target=rate,
+        warmup_steps=warm_up)  # fmt: skip
+    optimizer = keras.optimizers.AdamW(rate, SCHEDULE["weight_decay"], beta_2=0.99,
+                                       global_clipnorm=1.0)
+    # There is one device: sums over devices would keep each fold's graph in memory.
+    optimizer._all_reduce_sum_gradients = lambda gradients: gradients
+    optimizer.build(network.trainable_variables)
+
+    def learn(before, current, heard, *states):
+        inputs = [before, current, tf.cast(heard, tf.float32), *states]
+        with tf.GradientTape() as tape:
+            outputs = network(inputs, training=True)
+            losses = [tf.reduce_mean(nats) for nats in stream_losses(outputs, current)]
+            total = tf.add_n([nats * w for nats, w in zip(losses, weights)])
+        gradients = tape.gradient(total, network.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, network.trainable_variables))
+        return tf.add_n(losses), outputs[4:]
+
+    compiled = tf.function(learn, autograph=False)
+
+    def update(*window):
+        optimizer.learning_rate.assign(schedule(optimizer.iterations))
+        return compiled(*window)
+
+    return update
+
+
+# %%
+def train_network(shape, learning, stopping, vocabulary, seed, epochs):
+    """Return a trained network of a shape as a predictor, and its losses by epoch.
+
+    The losses add up all streams, on the stopping pieces if there are any.
+    """
+    network = build_expressive(vocabulary, shape, seed)
+    pieces = KeyedPieces(learning, vocabulary)
+    predictor = ExpressivePredictor(network, vocabulary, pieces.scale)
+    window = min(SCHEDULE["window"], pieces.events)
+    streams = max(1, min(SCHEDULE["streams"], pieces.events // window))
+    generator, update, curve = np.random.default_rng(seed), None, []
+    for _ in range(epochs):
+        parts = pieces.draw(generator)
+        windows = sum(len(moods) for _, _, moods in parts) // streams // window
+        update = update or make_update(network, epochs * windows)
+        states, losses = zero_states(network, streams), []
+        for part in pieces.read(parts, streams, window, generator):
+            loss, states = update(*map(tf.constant, part), *states)
+            losses.append(float(loss))
+        if stopping:
+            scores = score_streams(predictor, stopping, vocabulary).values()
+            losses = [sum(score["nats_per_event"] for score in scores)]
+        curve.append(float(np.mean(losses)))
+    return predictor, curve
+
+
+def train_expressive(learning, stopping, vocabulary, seed, epochs):
+    """Return the trained expressive network as a predictor, and its losses."""
+    return train_network(EXPRESSIVE, learning, stopping, vocabulary, seed, epochs)
+
+
+def train_transformer(learning, stopping, vocabulary, seed, epochs):
+    """Return the transformer in place of the LSTM, trained, and its losses."""
+    return train_network(TRANSFORMER, learning, stopping, vocabulary, seed, epochs)
+
+
+# %% [markdown]
+# ### How it writes
+#
+# To write, the network reads the seed, then takes one event after the other: each head
+# gives its distribution, a class is drawn, the next head is told. All four draws of all
+# pieces side by side are one compiled step. Left alone, the network strays a little more
+# than real pieces do, so that step, token and duration are drawn slightly cooler than
+# temperature 1; `temperature` multiplies that. A requested mood is *guided*: logits move
+# from those without a mood through those with it, and beyond.
+
+# %%
+STREAM_TEMPERATURES = (0.96, 0.94, 0.97, 1.0)  # in EVENT_ORDER, at temperature 1
+GUIDANCE = 3.0  # how far beyond; 1 is no guidance
+LONGEST_JUDGED = 256  # events judged at a time
+# Where streams stand: the last event (streams, 6), for how many cells each key sounds
+# on (streams, 88), past onsets (streams, 96), and the reader's states.
+Stage = namedtuple("Stage", "last left onsets states")
+
+
+class ExpressivePredictor:
+    """The expressive network at work: it judges known events, or writes new ones."""
+
+    def __init__(self, network, vocabulary, scale):
+        self.network, self.vocabulary, self.scale = network, vocabulary, scale
+        names = ("reader", *(f"{stream}_head" for stream in EVENT_ORDER))
+        self.reader, *self.heads = (network.get_layer(name) for name in names)
+        self.notes = tf.constant(multi_hot(vocabulary))
+        self.tops = tf.constant([chord[-1] for chord in vocabulary.chords], tf.int32)
+        signature = [
+            tf.TensorSpec((None, None, 8), tf.int32),
+            tf.TensorSpec((None, None, MEMORY_CELLS), tf.float32),
+            [tf.TensorSpec(state.shape) for state in network.inputs[3:]],
+        ]
+
+        def listen(before, onsets, states):
+            return self.reader([before, onsets, *states], training=False)[2:]
+
+        def judge(before, current, heard, states):
+            heard = tf.cast(heard, tf.float32)
+            outputs = network([before, current, heard, *states], training=False)
+            nats = tf.stack([row[0] for row in stream_losses(outputs, current)])
+            best = tf.stack([tf.argmax(row[0], 1, tf.int32) for row in outputs[:4]])
+            hits = best == tf.gather(tf.transpose(current[0]), STREAM_COLUMNS)
+            return nats, hits, outputs[4:]
+
+        self.listen = tf.function(listen, signature, autograph=False)
+        self.judge = tf.function(judge, autograph=False)
+        self.writers = {}  # compiled, by settings
+
+    def score(self, sequence):
+        """Return, by stream, the nats and the hits of each event but the first."""
+        events, states, rows = tabulate(sequence), zero_states(self.network, 1), []
+        before, *others = describe_events(events, self.vocabulary)
+        before = np.pad(before, ((0, 0), (0, 2)))  # of no mood
+        room = ((0, -len(events) % LONGEST_JUDGED), (0, 0))
+        arrays = [np.pad(row, room)[None] for row in (before, *others)]
+        for start in range(0, arrays[0].shape[1], LONGEST_JUDGED):
+            part = slice(start, start + LONGEST_JUDGED)
+            part = [tf.constant(array[:, part]) for array in arrays]
+            *row, states = self.judge(*part, states)
+            rows.append([array.numpy() for array in row])
+        both = [np.concatenate(part, 1)[:, 1 : len(events)] for part in zip(*rows)]
+        return dict(zip(EVENT_ORDER, zip(*both)))
+
+    def draw_event(self, stage, moods, uniforms, banned, temperatures, cut, guided):
+        """Return the stage behind one new event of every stream.
+
+        `uniforms`: (pieces, 4) numbers below 1; `banned`: tokens (pieces, any) that may
+        not come, −1 for none; `cut`: top_p and top_k. If guided, the second half of
+        the streams has not heard the mood.
+        """
+        last, zeros = stage.last, tf.zeros_like(stage.last[:, 0])
+        before = tf.concat([last, moods], 1)[:, None]
+        inputs = [before, stage.onsets[:, None], *stage.states]
+        read, roll, *states = self.reader(inputs)
+        event = {"token": zeros, "step": zeros, "duration": zeros, "velocity": zeros}
+        for number, (stream, head) in enumerate(zip(EVENT_ORDER, self.heads)):
+            position = (last[:, 4] + event["step"]) % BAR
+            current = tf.stack([*event.values(), position], 1)[:, None]
+            known, shut = [read, before, current], tf.constant([[-1]])
+            left = stage.left - tf.cast(event["step"], tf.float32)[:, None]
+            if stream == "token":
+                known += [roll, tf.cast(left > 0, tf.float32)[:, None]]
+                shut = banned
+            logits = head(known)[:, 0]
+            if guided:
+                asked, free = tf.split(logits, 2)
+                logits = free + GUIDANCE * (asked - free)
+            settings = (shut, temperatures[number], *cut)
+            drawn = draw_classes(logits, uniforms[:, number], *settings)
+            event[stream] = tf.tile(drawn, [2]) if guided else drawn
+        token, step, duration, _ = event.values()
+        interval = tf.gather(self.tops, token) - tf.gather(self.tops, last[:, 0])
+        interval = tf.clip_by_value(interval, -WIDEST, WIDEST) + WIDEST
+        cells = tf.gather(tf.constant(DURATIONS, tf.float32), duration)
+        left = tf.where(tf.gather(self.notes, token) > 0, cells[:, None], left)
+        ahead = tf.range(MEMORY_CELLS)[None] - step[:, None]
+        onsets = tf.gather(stage.onsets, tf.maximum(ahead, 0), batch_dims=1)
+        onsets *= tf.cast(ahead >= 0, tf.float32)
+        onsets = tf.maximum(onsets, tf.one_hot(tf.zeros_like(step), MEMORY_CELLS))
+        last = tf.stack([*event.values(), position, interval], 1)
+        return Stage(last, left, onsets, tuple(states))
+
+    def begin(self, seeds, sampling, moods):
+        """Return a function that draws what comes next, and where it starts from."""
+        temperature, *cut = sampling
+        guided, pieces = bool(np.any(moods)), len(seeds)
+        if guided:  # each stream once more, without its mood
+            seeds = [*seeds, *seeds]
+            moods = np.concatenate([moods, np.zeros_like(moods)])
+        stage = self.read(seeds, moods)
+        key = (*cut, guided)
+        if key not in self.writers:
+            self.writers[key] = tf.function(
+                lambda *inputs: self.draw_event(*inputs, cut, guided), autograph=False
+            )
+        temperatures = np.multiply(STREAM_TEMPERATURES, float(temperature))
+        temperatures = tf.constant(temperatures, tf.float32)
+        moods, compiled = tf.constant(moods, tf.int32), []
+
+        def step(stage, uniforms, banned):
+            banned = tf.constant(banned, tf.int32)
+            inputs = (stage, moods, tf.constant(uniforms), banned, temperatures)
+            if not compiled:  # looked up once, not at each event
+                compiled.append(self.writers[key].get_concrete_function(*inputs))
+            stage = compiled[0](*inputs)
+            return stage.last.numpy()[:pieces, :4], stage
+
+        return step, stage
+
+    def read(self, seeds, moods):
+        """Return the stage behind seeds, EVENT windows that are equally long."""
+        parts, left, notes = [], [], self.notes.numpy()
+        for seed in seeds:
+            events = tabulate(seed)
+            rows = np.concatenate([events, events[-1:]])  # and what comes behind it
+            parts.append(describe_events(rows, self.vocabulary))
+            left.append(hold_keys(events, notes)[-1])
+        before, _, heard = (np.stack(arrays) for arrays in zip(*parts))
+        told = np.repeat(np.asarray(moods, np.int32)[:, None], before.shape[1], axis=1)
+        told = np.concatenate([before, told], 2)
+        states = zero_states(self.network, len(left))
+        onsets = heard[..., PITCHES:].astype(np.float32)
+        for start in range(0, before.shape[1] - 1, LONGEST_JUDGED):
+            part = slice(start, min(start + LONGEST_JUDGED, before.shape[1] - 1))
+            states = self.listen(told[:, part], onsets[:, part], states)
+        arrays = (before[:, -1], np.array(left, np.float32), onsets[:, -1])
+        return Stage(*map(tf.constant, arrays), tuple(states))
+
+
+# %% [markdown]
+# One model writes many pieces side by side, each with its own random numbers, so that a
+# piece does not depend on its neighbours. Small models fall into loops: a bar, a note
+# even, for ever. A guard knows a loop when it hears the same one to eight events four
+# times in a row (and for a dozen events at least), draws again without the token that
+# would prolong it, and counts how often.
+#
+# The published model and the tables know tokens and no time: the published project put
+# every note half a quarter after the last. Here their steps, durations and velocities are
+# drawn from events of the learning pieces, whatever the token. Their rhythm is borrowed,
+# then, and so is their score for rhythm, which is the same for every model that knows
+# tokens alone.
+
+# %%
+LONGEST_LOOP, LOOP_TURNS, LOOP_EVENTS = 8, 4, 12
+LONGEST_HISTORY = LONGEST_LOOP * LOOP_TURNS  # events that the guard looks back
+
+
+def closes_loop(history, tokens):
+    """Return which streams (streams, events) would loop if their next tokens came."""
+    looping = np.zeros(len(tokens), dtype=bool)
+    for period in range(1, LONGEST_LOOP + 1):
+        width = max(LOOP_TURNS * period, LOOP_EVENTS)
+        if history.shape[1] + 1 >= width:
+            recent = np.column_stack([history[:, history.shape[1] + 1 - width :],
+                                      tokens])
+            looping |= (recent[:, period:] == recent[:, :-period]).all(axis=1)
+    return looping
+
+
+def write_events(predictor, seeds, length, sampling, generators, rhythm, moods=None,
+                 watch=None):  # fmt: skip
+    """Return new events (streams, length), and how often each stream left a loop.
+
+    `seeds`: EVENT windows; `sampling`: temperature, top_p, top_k; `rhythm`: real events
+    to borrow time and touch from; `moods`: (streams, 2), 0 for any; `watch`: told the
+    share that is done.
+    """
+    streams = len(seeds)
+    moods = np.zeros((streams, 2), np.int32) if moods is None else np.array(moods)
+    whole = hasattr(predictor, "scale")  # it writes whole events, not tokens alone
+    if not whole and moods.any():
+        raise NotebookError(
+            "Nothing was generated: this model knows tokens and no mood; ask "
+            "`expressive`."
+        )
+    step, place = predictor.begin(seeds, tuple(sampling), moods)
+    history = np.array([seed["token"] for seed in seeds])
+    rows, loops, width = [], np.zeros(streams, dtype=int), 4 if whole else 1
+    drawn = np.stack([each.random((length, width)) for each in generators], axis=1)
+    for number, uniforms in enumerate(drawn):
+        if watch:
+            watch(number / length)
+        banned = np.full((streams, LONGEST_LOOP), -1)
+        for turn in range(LONGEST_LOOP + 1):
+            row, after = step(place, uniforms, banned)
+            looping = np.flatnonzero(closes_loop(history, row[:, 0]))
+            if not len(looping) or turn == LONGEST_LOOP:
+                break
+            banned[looping, turn] = row[looping, 0]
+            for stream in looping:
+                uniforms[stream] = generators[stream].random(width)
+            loops[looping] += 1
+        place = after
+        rows.append(row)
+        history = np.column_stack([history, row[:, 0]])[:, -LONGEST_HISTORY:]
+    written = []
+    for columns, generator in zip(np.stack(rows, axis=1), generators):
+        events = np.zeros(length, EVENT) if whole else generator.choice(rhythm, length)
+        events["step"] = np.minimum(events["step"], LONGEST_STEP)
+        names = ("token", "step", "duration", "velocity")
+        for name, column in zip(names, columns.T):
+            events[name] = column
+        written.append(events)
+    return written, loops
