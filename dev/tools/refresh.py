@@ -23,7 +23,7 @@ STAMP = "code_sha256"
 WIDGET = "application/vnd.jupyter.widget-view+json"  # nothing without its kernel
 NOISE = re.compile(
     r"WARNING: All log messages before absl.*\n?|[IWE]\d{4} \d\d:\d\d.*\n?|"
-    r"[IWEF]0000 00:00:.*\n?|[a-z]+: +\d+%\|.*?\|[^\n\r]*\]"
+    r"WARNING:tensorflow:.*\n?|[IWEF]0000 00:00:.*\n?|[a-z]+: +\d+%\|.*?\|[^\n\r]*\]"
 )  # TensorFlow's dated lines, and what is left of progress bars
 
 
