@@ -26,7 +26,7 @@ folds = make_folds(pieces, 10, 7)
 for name in ("unigram", "expressive"):  # the first lets workers import what they need
     jobs = list_fold_jobs((name,), pieces, folds, 7)[:{folds}]
     started = time.perf_counter()
-    results = sorted(run_parallel(run_fold, jobs, 1, ""), key=lambda row: row[0])
+    results = sorted(run_parallel(run_fold, jobs, ""), key=lambda row: row[0])
     seconds = time.perf_counter() - started
 nats = [result["row"]["nats_per_event"] for _, result in results]
 print("RESULT" + json.dumps([seconds, nats]))

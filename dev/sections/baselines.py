@@ -46,13 +46,11 @@ def judge(shares, values):
 
 # %%
 class Ngram:
-    """An interpolated n-gram after Witten and Bell (1991); order 0 is uniform.
-
-    `others`: tables of the other streams, by name, where it judges whole events.
-    """
+    """An interpolated n-gram after Witten and Bell (1991); order 0 is uniform."""
 
     def __init__(self, sequences, order, size):
-        self.order, self.size, self.tables, self.others = order, size, [], {}
+        self.order, self.size, self.tables = order, size, []
+        self.others = {}  # tables of other streams, by name, to judge whole events
         for width in range(order):
             keys = [ngram_keys(tokens, width, size) for tokens in sequences]
             self.tables.append(np.unique(np.concatenate(keys), return_counts=True))

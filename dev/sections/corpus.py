@@ -16,17 +16,17 @@ import numpy as np
 import pandas as pd
 from music21.midi import ChannelModeMessages, ChannelVoiceMessages, MetaEvents
 
-from .machinery import choose_workers, run_parallel
-from .settings import GRID, WORKERS, NotebookError
+from .machinery import run_parallel
+from .settings import GRID, NotebookError
 
 # %%
-NOTE = np.dtype(
-    [("onset", "f8"), ("duration", "f8"), ("pitch", "i2"), ("velocity", "i2")]
-)
+NOTE = np.dtype([("onset", "f8"), ("duration", "f8"), ("pitch", "i2")]
+                + [("velocity", "i2")])
 LOWEST_PITCH, HIGHEST_PITCH = 21, 108  # the 88 keys
 PITCHES = HIGHEST_PITCH - LOWEST_PITCH + 1
-# The longest row of events shared with a training piece, and the bar where it begins.
-SharedRun = namedtuple("SharedRun", "events piece bar", defaults=(0, "", 0))
+# The longest row of events shared with a training piece; its bar there, onsets here.
+SharedRun = namedtuple("SharedRun", "events piece bar start end",
+                       defaults=(0, "", 0, 0.0, 0.0))
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,8 @@ def split_file(data):
     header = data[start + 4 : start + 14]
     if len(header) < 10:
         raise MidiFileError("truncated: the file ends within its header")
-    length, kind, division = (
-        int.from_bytes(header[i:j], "big") for i, j in ((0, 4), (4, 6), (8, 10))
-    )
+    length, kind, division = (int.from_bytes(header[i:j], "big")
+                              for i, j in ((0, 4), (4, 6), (8, 10)))
     if kind > 1:
         what = "independent patterns, not one piece" if kind == 2 else "unknown"
         raise MidiFileError(f"MIDI format {kind} ({what}); save it as format 0 or 1")
@@ -99,10 +98,8 @@ def split_file(data):
 # grows with the length of the file and no faster.
 
 # %%
-DATA_BYTES = {
-    **{0x80: 2, 0x90: 2, 0xA0: 2, 0xB0: 2, 0xC0: 1, 0xD0: 1, 0xE0: 2},
-    **{0xF1: 1, 0xF2: 2, 0xF3: 1},
-}  # by status; system messages without: 0
+DATA_BYTES = {0x80: 2, 0x90: 2, 0xA0: 2, 0xB0: 2, 0xC0: 1, 0xD0: 1, 0xE0: 2,
+              0xF1: 1, 0xF2: 2, 0xF3: 1}  # by status; of other system messages: 0
 
 
 def read_number(data, position):
@@ -117,47 +114,38 @@ def read_number(data, position):
     raise MidiFileError(f"damaged: no time can be read at byte {position}")
 
 
-def split_messages(track):
-    """Yield (tick, message) for each whole message of a track, status byte included."""
-    tick = position = running = 0
-    while position < len(track):
-        wait, position = read_number(track, position)
-        tick += wait
-        status = track[position] if position < len(track) else 0xFE
-        position += status >= 0x80
-        if status in (0xF0, 0xF7, 0xFF):
-            start = position - 1
-            length, position = read_number(track, position + (status == 0xFF))
-            position += length
-            message = track[start:position]
-        else:
-            if status >= 0xF8:
-                continue  # a clock or the like, which may stand anywhere
-            running = running if status < 0x80 else status
-            kind = running if running >= 0xF0 else running & 0xF0
-            if not kind:
-                raise MidiFileError("damaged: a track begins with no message")
-            values = track[position : position + DATA_BYTES.get(kind, 0)]
-            position += DATA_BYTES.get(kind, 0)
-            message = bytes([running, *(min(value, 127) for value in values)])
-        if position <= len(track):
-            yield tick, message
-
-
 def read_events(tracks):
-    """Return (tick, track, music21 event) of all tracks' messages, in order of time."""
-    events = []
+    """Yield (tick, track, music21 event) for each whole message of each track."""
     for number, track in enumerate(tracks):
-        for tick, message in split_messages(track):
-            if 0xF1 <= message[0] <= 0xF6 or len(message) < 2:
+        tick = position = running = 0
+        while position < len(track):
+            wait, position = read_number(track, position)
+            tick += wait
+            status = track[position] if position < len(track) else 0xFE
+            position += status >= 0x80
+            if status in (0xF0, 0xF7, 0xFF):
+                start = position - 1
+                length, position = read_number(track, position + (status == 0xFF))
+                position += length
+                message = track[start:position]
+            elif status >= 0xF8:
+                continue  # a clock or the like, which may stand anywhere
+            else:
+                running = running if status < 0x80 else status
+                kind = running if running >= 0xF0 else running & 0xF0
+                if not kind:
+                    raise MidiFileError("damaged: a track begins with no message")
+                start, position = position, position + DATA_BYTES.get(kind, 0)
+                values = [min(value, 127) for value in track[start:position]]
+                message = bytes([running, *values])
+            if position > len(track) or len(message) < 2 or 0xF1 <= message[0] <= 0xF6:
                 continue
             event = music21.midi.MidiEvent()
             try:
                 event.read(message)
             except (music21.midi.MidiException, IndexError, ValueError):
                 continue  # a message cut short by damage: the notes around it count
-            events.append((tick, number, event))
-    return sorted(events, key=lambda row: row[0])
+            yield tick, number, event
 
 
 # %% [markdown]
@@ -180,20 +168,12 @@ class Keys:
         self.held, self.pedals = set(), set()
         self.played = []  # rows of PLAYED
 
-    def strike(self, tick, track, channel, pitch, velocity):
-        """Begin a note, ending one that this key still sounds."""
-        if (channel, pitch) in self.sounding:
-            self.struck_again[channel, pitch] = tick
-        self.silence((channel, pitch), tick)
-        program = self.programs.get((track, channel), self.programs.get(channel, 0))
-        instrument = -1 if channel == DRUM_CHANNEL else program
-        self.sounding[channel, pitch] = (tick, pitch, velocity, instrument)
-
-    def silence(self, key, tick):
-        self.held.discard(key)
-        if key in self.sounding:
-            onset, pitch, velocity, instrument = self.sounding.pop(key)
-            self.played.append((onset, tick, pitch, velocity, instrument))
+    def silence(self, tick, *keys):
+        for key in keys:
+            self.held.discard(key)
+            if key in self.sounding:
+                onset, pitch, velocity, instrument = self.sounding.pop(key)
+                self.played.append((onset, tick, pitch, velocity, instrument))
 
     def release(self, tick, channel, pitch):
         """End a note, or leave it to the pedal."""
@@ -202,32 +182,34 @@ class Keys:
         if channel in self.pedals:
             self.held.add((channel, pitch))
         else:
-            self.silence((channel, pitch), tick)
-
-    def move_pedal(self, tick, channel, down):
-        """Press the sustain pedal or let it up, which ends the notes that it held."""
-        self.pedals.add(channel) if down else self.pedals.discard(channel)
-        for key in [key for key in self.held if key[0] == channel and not down]:
-            self.silence(key, tick)
+            self.silence(tick, (channel, pitch))
 
     def play(self, events):
         """Return the rows of PLAYED that a list of events leads to."""
+        tick = 0
         for tick, track, event in events:
-            channel, kind = event.channel, event.type
+            channel, kind, key = event.channel, event.type, (event.channel, event.pitch)
             if kind == ChannelVoiceMessages.NOTE_ON and event.velocity:
-                self.strike(tick, track, channel, event.pitch, event.velocity)
+                if key in self.sounding:
+                    self.struck_again[key] = tick
+                self.silence(tick, key)
+                program = self.programs.get(channel, 0)
+                program = self.programs.get((track, channel), program)
+                instrument = -1 if channel == DRUM_CHANNEL else program
+                self.sounding[key] = (tick, event.pitch, event.velocity, instrument)
             elif kind in (ChannelVoiceMessages.NOTE_ON, ChannelVoiceMessages.NOTE_OFF):
                 self.release(tick, channel, event.pitch)
             elif kind == ChannelVoiceMessages.PROGRAM_CHANGE:
                 self.programs[channel] = self.programs[track, channel] = event.data
-            elif kind == ChannelVoiceMessages.CONTROLLER_CHANGE:
-                if event.parameter1 == SUSTAIN_PEDAL:
-                    self.move_pedal(tick, channel, event.parameter2 >= 64)
             elif kind in ALL_OFF:
-                for key in [key for key in self.sounding if key[0] == channel]:
-                    self.silence(key, tick)
-        for key in list(self.sounding):
-            self.silence(key, events[-1][0])
+                self.silence(tick, *(key for key in self.sounding if key[0] == channel))
+            elif kind == ChannelVoiceMessages.CONTROLLER_CHANGE:
+                if event.parameter1 == SUSTAIN_PEDAL and event.parameter2 >= 64:
+                    self.pedals.add(channel)
+                elif event.parameter1 == SUSTAIN_PEDAL:
+                    self.pedals.discard(channel)
+                    self.silence(tick, *(key for key in self.held if key[0] == channel))
+        self.silence(tick, *self.sounding)
         return np.array(self.played, dtype=PLAYED)
 
 
@@ -242,8 +224,8 @@ def keep_piano(played):
     """Return the piano's notes of PLAYED rows, and remarks on what was left out."""
     pitched = played["instrument"] >= 0
     piano = np.isin(played["instrument"], PIANO_PROGRAMS)
-    without_piano = not piano.any()
-    piano = pitched if without_piano else piano
+    remarks = [] if piano.any() else ["no piano: another instrument is read as one"]
+    piano = piano if piano.any() else pitched
     on_keys = (played["pitch"] >= LOWEST_PITCH) & (played["pitch"] <= HIGHEST_PITCH)
     kept = np.sort(played[piano & on_keys], order=("onset", "pitch", "end"))[::-1]
     _, first = np.unique(kept[["onset", "pitch"]], return_index=True)
@@ -251,16 +233,12 @@ def keep_piano(played):
               "beyond the 88 keys": np.sum(piano & ~on_keys),
               "struck twice at once": len(kept) - len(first)}
     left_out = [f"{what}: {count}" for what, count in counts.items() if count]
-    remarks = ["no piano: another instrument is read as one"] * without_piano
     remarks += ["notes left out (" + ", ".join(left_out) + ")"] * bool(left_out)
     return kept[first], "; ".join(remarks)
 
 
 def read_tempo_and_metre(events, ticks_per_quarter, end):
-    """Return the mean tempo up to a tick, in quarter notes a minute, and the metre.
-
-    The metre is the first time signature, (4, 4) where there is none.
-    """
+    """Return the mean tempo up to a tick, in quarters a minute, and the first metre."""
     changes, metres = [(0, 500_000)], []
     for tick, _, event in events:
         if event.type == MetaEvents.SET_TEMPO and len(event.data) >= 3:
@@ -280,25 +258,22 @@ def readable(name):
 
 
 def read_file(path):
-    """Return a MIDI file's bytes; raise MidiFileError if it cannot be read."""
     try:
         if os.path.getsize(path) > LARGEST_FILE:
-            megabytes = LARGEST_FILE // 10**6
-            raise MidiFileError(f"larger than {megabytes} MB: no piano piece")
+            words = f"larger than {LARGEST_FILE // 10**6} MB: no piano piece"
+            raise MidiFileError(words)
         return Path(path).read_bytes()
     except OSError as error:
         raise MidiFileError(f"cannot be opened: {error.strerror}") from None
 
 
 def parse_midi(path):
-    """Return the piece in a MIDI file; raise MidiFileError with the reason if none."""
-    return parse_bytes(read_file(path), readable(Path(path).stem))
+    return parse_bytes(read_file(path), Path(path).stem)
 
 
 def parse_bytes(data, name):
-    """Return the piece in a MIDI file's bytes."""
     ticks_per_quarter, tracks = split_file(data)
-    events = read_events(tracks)
+    events = sorted(read_events(tracks), key=lambda row: row[0])
     played = Keys().play(events)
     if not len(played):
         raise MidiFileError("no notes")
@@ -314,7 +289,7 @@ def parse_bytes(data, name):
     notes["duration"] = (kept["end"] - kept["onset"]) / ticks_per_quarter
     notes["pitch"], notes["velocity"] = kept["pitch"], kept["velocity"]
     tempo, metre = read_tempo_and_metre(events, ticks_per_quarter, end)
-    return Piece(name, notes, tempo, metre, remarks)
+    return Piece(readable(name), notes, tempo, metre, remarks)
 
 
 # %% [markdown]
@@ -329,44 +304,24 @@ WORTH_PROCESSES = 100  # files from which on starting processes pays
 
 
 def find_midi_files(folder):
-    """Return the paths of all MIDI files below a folder, in order of their names."""
-    folder = Path(folder)
-    if not folder.is_dir():
+    if not Path(folder).is_dir():
         raise NotebookError(
             f"There is no folder {folder}: make it beside the notebook and put MIDI "
-            "files into it, or set TRAINING_FOLDER and VALIDATION_FOLDER in section 1."
-        )
-    paths = [path for path in sorted(folder.rglob("*"))
+            "files into it, or set TRAINING_FOLDER and VALIDATION_FOLDER in section 1.")
+    paths = [path for path in sorted(Path(folder).rglob("*"))
              if path.suffix.lower() in MIDI_ENDINGS and path.is_file()]
     if not paths:
-        raise NotebookError(
-            f"The folder {folder} has no MIDI files ({', '.join(MIDI_ENDINGS)}"
-            "): put some into it."
-        )
+        raise NotebookError(f"The folder {folder} has no MIDI files "
+                            f"({', '.join(MIDI_ENDINGS)}): put some into it.")
     return paths
 
 
-def attempt(function, *arguments):
-    """Return what a function gives, or the MidiFileError that it raises."""
+def attempt(function, data, *rest):
+    """Return what a function gives, or a MidiFileError that it raises or is given."""
     try:
-        return function(*arguments)
+        return data if isinstance(data, MidiFileError) else function(data, *rest)
     except MidiFileError as error:
         return error
-
-
-def load_pieces(paths):
-    """Return each path's piece or MidiFileError; many are parsed side by side."""
-    results = [attempt(read_file, path) for path in paths]
-    todo = [i for i, data in enumerate(results) if isinstance(data, bytes)]
-    jobs = [(parse_bytes, results[i], readable(paths[i].stem)) for i in todo]
-    if len(jobs) > WORTH_PROCESSES:
-        workers = choose_workers(WORKERS, len(jobs))
-        parsed = run_parallel(attempt, jobs, workers, "reading")
-    else:
-        parsed = enumerate(attempt(*job) for job in jobs)
-    for number, result in parsed:
-        results[todo[number]] = result
-    return results
 
 
 # %%
@@ -377,7 +332,6 @@ def group_notes(piece):
 
 
 def describe_piece(piece):
-    """Return the number of notes and events, the seconds and the tempo of a piece."""
     quarters = float(np.max(piece.notes["onset"] + piece.notes["duration"]))
     return {"notes": len(piece.notes), "events": len(group_notes(piece)[0]),
             "seconds": round(quarters * 60 / piece.tempo, 1),
@@ -385,41 +339,36 @@ def describe_piece(piece):
 
 
 def load_corpus(folder, split, known):
-    """Return a folder's pieces and a table with a row a file, refused ones with reason.
-
-    `known` maps the notes of pieces already read to their files; it is added to.
-    """
+    """Return a folder's pieces, and its files; `known` music, a dict, is added to."""
     pieces, rows, paths = [], [], find_midi_files(folder)
-    for path, result in zip(paths, load_pieces(paths)):
+    jobs = [(parse_bytes, attempt(read_file, path), path.stem) for path in paths]
+    if len(jobs) > WORTH_PROCESSES:
+        results = [found for _, found in sorted(run_parallel(attempt, jobs, "reading"))]
+    else:
+        results = [attempt(*job) for job in jobs]
+    for path, result in zip(paths, results):
         row = {"split": split, "file": readable(path.relative_to(folder).as_posix())}
-        rows.append(row)
-        if isinstance(result, Piece):
-            place = f"{split}: {row['file']}"
-            twin = known.setdefault(result.notes.tobytes(), place)
-            if twin != place:
-                result = MidiFileError(f"the same music as {twin}")
-        if isinstance(result, Piece):
+        place = f"{split}: {row['file']}"
+        if isinstance(result, MidiFileError):
+            row.update(status="refused", reason=str(result))
+        elif (twin := known.setdefault(result.notes.tobytes(), place)) != place:
+            row.update(status="refused", reason=f"the same music as {twin}")
+        else:
             pieces.append(result)
             row.update(status="used", reason=result.remarks, **describe_piece(result))
-        else:
-            row.update(status="refused", reason=str(result))
+        rows.append(row)
     if not pieces:
         raise NotebookError(
             f"None of the {len(rows)} MIDI files in {folder} can be used; the first: "
-            f"{rows[0]['reason']}. Put others into it."
-        )
+            f"{rows[0]['reason']}. Put others into it.")
     return pieces, pd.DataFrame(rows)
 
 
 # %% tags=["active-ipynb"]
 # CACHE_FOLDER = Path(OUTPUT_FOLDER) / "cache"
-# first_run, known_music = not (CACHE_FOLDER / "folds").exists(), {}
-# training_pieces, training_table = load_corpus(
-#     TRAINING_FOLDER, "training", known_music
-# )
-# validation_pieces, validation_table = load_corpus(
-#     VALIDATION_FOLDER, "validation", known_music
-# )
+# first_run, seen = not (CACHE_FOLDER / "folds").exists(), {}
+# training_pieces, training_table = load_corpus(TRAINING_FOLDER, "training", seen)
+# validation_pieces, validation_table = load_corpus(VALIDATION_FOLDER, "validation", seen)
 # if QUICK_RUN:
 #     training_pieces, validation_pieces = training_pieces[:4], validation_pieces[:4]
 # save_table(pd.concat([training_table, validation_table]), "corpus")
@@ -435,14 +384,13 @@ def load_corpus(folder, split, known):
 #     (axes[0], "pitch", np.arange(21, 110) - 0.5, "Pitches", "MIDI number"),
 #     (axes[1], "velocity", np.arange(0, 129, 4), "Touch", "velocity"),
 #     (axes[2], "duration", np.arange(0, 4.1, 0.125), "Durations, pedal included",
-#      "quarter notes (4 and more together)"),
-# ):
+#      "quarter notes (4 and more together)")):
 #     for pieces, name, colour, line in ((training_pieces, "training", REAL, "-"),
 #                                        (validation_pieces, "validation", SECOND, "--")):
 #         values = np.concatenate([piece.notes[field] for piece in pieces])
 #         counts, _ = np.histogram(np.minimum(values, bins[-1]), bins)
-#         shares, style = counts / counts.sum(), {"color": colour, "linestyle": line}
-#         ax.stairs(shares, bins, label=name, linewidth=1.5, **style)
+#         ax.stairs(counts / counts.sum(), bins, label=name, linewidth=1.5,
+#                   color=colour, linestyle=line)
 #     ax.set(title=title, xlabel=label, ylabel="share of notes")
 # axes[0].legend()
 # save_figure(figure, "corpus")

@@ -25,22 +25,16 @@ from .corpus import HIGHEST_PITCH, LOWEST_PITCH, NOTE, PITCHES, group_notes
 from .settings import GRID, NotebookError
 
 # %%
-EVENT = np.dtype(
-    [("token", "i2"), ("step", "i4"), ("duration", "i2"), ("velocity", "i2")]
-)
-# fmt: off
+EVENT = np.dtype([("token", "i2"), ("step", "i4"), ("duration", "i2")]
+                 + [("velocity", "i2")])
 DURATIONS = np.array([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 21, 24, 28, 32, 36,
                       42, 48, 60, 72, 96, 120, 144, 192]) * GRID // 12  # grid cells
-# fmt: on
 DURATION_EDGES = np.sqrt(DURATIONS[:-1] * DURATIONS[1:]).tolist()  # nearest by ratio
 VELOCITY_WIDTH = 8
 BAR = 4 * GRID  # cells of a 4/4 bar
 LONGEST_STEP = BAR  # cells; the models treat longer rests alike
-STREAM_SIZES = {
-    "step": LONGEST_STEP + 1,
-    "duration": len(DURATIONS),
-    "velocity": 128 // VELOCITY_WIDTH,
-}  # beside the token, whose size is the vocabulary's
+STREAM_SIZES = {"step": LONGEST_STEP + 1, "duration": len(DURATIONS),
+                "velocity": 128 // VELOCITY_WIDTH}  # beside that of the vocabulary
 
 
 class Vocabulary:
@@ -82,10 +76,8 @@ def list_groups(piece):
     order = np.lexsort((piece.notes["pitch"], numbers))
     rows = zip(numbers[order].tolist(), piece.notes[order].tolist())
     for number, group in itertools.groupby(rows, key=lambda row: row[0]):
-        sounds = {
-            pitch: (duration, velocity) for _, (_, duration, pitch, velocity) in group
-        }
-        yield int(cells[number]), sounds
+        yield int(cells[number]), {pitch: (duration, velocity)
+                                   for _, (_, duration, pitch, velocity) in group}
 
 
 def build_vocabulary(pieces, size):
@@ -93,11 +85,10 @@ def build_vocabulary(pieces, size):
     singles = [(pitch,) for pitch in range(LOWEST_PITCH, HIGHEST_PITCH + 1)]
     if size < PITCHES:
         raise NotebookError(f"VOCABULARY_SIZE is {size}, less than {PITCHES} notes.")
-    counts = Counter(tuple(group) for piece in pieces for _,
-                     group in list_groups(piece))
-    chords = [(-count, chord) for chord, count in counts.items() if len(chord) > 1]
-    return Vocabulary(singles + [chord for _,
-                                 chord in sorted(chords)[: size - PITCHES]])
+    groups = (group for piece in pieces for _, group in list_groups(piece))
+    chords = [(-count, chord) for chord, count in Counter(map(tuple, groups)).items()
+              if len(chord) > 1]
+    return Vocabulary(singles + [row[1] for row in sorted(chords)[: size - PITCHES]])
 
 
 def encode(piece, vocabulary):
@@ -128,9 +119,9 @@ def decode(sequence, vocabulary):
     onsets = np.cumsum(sequence["step"], dtype=np.int64) / GRID
     durations = DURATIONS[sequence["duration"]] / GRID
     velocities = sequence["velocity"] * VELOCITY_WIDTH + VELOCITY_WIDTH // 2
-    rows = zip(onsets, durations, velocities, sequence["token"])
-    notes = [(onset, duration, pitch, velocity) for onset, duration, velocity,
-             token in rows for pitch in vocabulary.chords[token]]
+    notes = [(onset, duration, pitch, velocity) for onset, duration, velocity, token
+             in zip(onsets, durations, velocities, sequence["token"])
+             for pitch in vocabulary.chords[token]]
     return release_keys(np.array(notes, dtype=NOTE))
 
 
@@ -187,9 +178,8 @@ def count_tokens(sequences, size):
 # counts = count_tokens(training_sequences, len(vocabulary))
 # ranks, chord = np.argsort(np.argsort(-counts)) + 1, np.arange(len(counts)) >= PITCHES
 # figure, ax = plt.subplots(figsize=WIDE)
-# for mask, label, colour, mark in (
-#     (~chord, "single notes", REAL, "o"), (chord, "chords", THIRD, "^")
-# ):
+# for mask, label, colour, mark in ((~chord, "single notes", REAL, "o"),
+#                                   (chord, "chords", THIRD, "^")):
 #     shown = mask & (counts > 0)
 #     ax.loglog(ranks[shown], counts[shown], mark, ms=3, label=label, color=colour)
 # ax.set(title="How often each token occurs", xlabel="rank", ylabel="events")
@@ -242,10 +232,8 @@ class Windows(Sequence):
 def make_windows(sequences, length):
     """Return what a model reads, windows of `length` events, and the next event."""
     if all(len(sequence) <= length for sequence in sequences):
-        raise NotebookError(
-            f"No piece has more than {length} events: use longer pieces, "
-            "or a smaller SEQUENCE_LENGTH."
-        )
+        raise NotebookError(f"No piece has more than {length} events: use longer "
+                            "pieces, or a smaller SEQUENCE_LENGTH.")
     windows = Windows(sequences, length, 0, length)
     return windows, Windows(sequences, length, length, 0)
 
@@ -253,15 +241,11 @@ def make_windows(sequences, length):
 # %% tags=["active-ipynb"]
 # features, targets = make_windows(training_sequences, SEQUENCE_LENGTH)
 # spelled = sum(np.sum(sequence["step"][1:] == 0) for sequence in training_sequences)
-# events = sum(map(len, training_sequences))
-# dataset = {
+# events = counts.sum()
+# pd.DataFrame({"": {
 #     "Total events": events,
-#     "Unique tokens that occur": np.sum(
-#         count_tokens(training_sequences, len(vocabulary)) > 0
-#     ),
+#     "Unique tokens that occur": np.sum(counts > 0),
 #     "Vocabulary": len(vocabulary),
 #     "Sequence length": SEQUENCE_LENGTH,
 #     "Windows": len(features),
-#     "Events that continue a spelled chord": f"{spelled / events:.1%}",
-# }
-# pd.DataFrame({"": dataset})
+#     "Events that continue a spelled chord": f"{spelled / events:.1%}"}})

@@ -21,6 +21,7 @@
 # %% tags=["active-py"]
 import warnings
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -69,9 +70,8 @@ def reverse_divergence(real, generated):
 def jensen_shannon(real, generated):
     """Return the Jensen-Shannon divergence of counts, in nats from 0 to ln 2."""
     empty = (real.sum(-1) == 0) | (generated.sum(-1) == 0)
-    jensenshannon = scipy.spatial.distance.jensenshannon
-    distance = jensenshannon(real + 0.5, generated + 0.5, axis=-1)
-    return np.where(empty, np.nan, distance**2)
+    metric = scipy.spatial.distance.jensenshannon
+    return np.where(empty, np.nan, metric(real + 0.5, generated + 0.5, axis=-1) ** 2)
 
 
 HISTOGRAM_METRICS = {
@@ -115,9 +115,7 @@ def swing_ratio(piece):
 def repetition(piece, width=8):
     """Return the share of windows of `width` events that stand in the piece twice."""
     chords = [tuple(group) for _, group in list_groups(piece)]
-    windows = Counter(
-        tuple(chords[i : i + width]) for i in range(len(chords) - width + 1)
-    )
+    windows = Counter(zip(*(chords[i:] for i in range(width))))
     repeated = sum(count for count in windows.values() if count > 1)
     return repeated / windows.total() if windows else np.nan
 
@@ -178,8 +176,8 @@ def excerpt_features(notes):
     """Return numbers that sum up an excerpt's notes: pitch, time, touch and texture."""
     piece = Piece("", notes, 120.0)
     cells, numbers = group_notes(piece)
-    sizes = np.bincount(numbers)
-    moves, steps = np.diff(top_voice(piece)), np.diff(cells)
+    sizes, steps = np.bincount(numbers), np.diff(cells)
+    moves = np.diff(top_voice(piece))
     touch = np.bincount(numbers, notes["velocity"]) / sizes
     spread = [number for values in (notes["pitch"], steps, notes["duration"], touch)
               for number in (values.mean(), values.std())]
@@ -206,20 +204,19 @@ def two_sample_auc(real, generated, seeds):
         return np.nan, np.nan, np.nan
     numbers = [group_notes(piece)[1] for piece in (*real, *generated)]
     length = min(100, min(row.max() + 1 for row in numbers) // 2)
-    features, groups = [], []
-    for group, (piece, row) in enumerate(zip((*real, *generated), numbers)):
-        for part in range((row.max() + 1) // length):
-            features.append(excerpt_features(piece.notes[row // length == part]))
-            groups.append(group)
-    features, groups = np.array(features), np.array(groups)
+    parts = [(row.max() + 1) // length for row in numbers]
+    rows = zip((*real, *generated), numbers, parts)
+    features = np.array([excerpt_features(piece.notes[row // length == i])
+                         for piece, row, count in rows for i in range(count)])
+    groups = np.repeat(np.arange(len(parts)), parts)
     labels = (groups >= len(real)).astype(int)
     folds, scores = min(5, len(real), len(generated)), []
     for seed in seeds:
         own = {"random_state": seed}
         forest = ensemble.RandomForestClassifier(100, min_samples_leaf=2, **own)
         split = model_selection.StratifiedGroupKFold(folds, shuffle=True, **own)
-        each = {"groups": groups, "cv": split, "method": "predict_proba"}
-        shares = model_selection.cross_val_predict(forest, features, labels, **each)
+        shares = model_selection.cross_val_predict(
+            forest, features, labels, groups=groups, cv=split, method="predict_proba")
         scores.append(shares[:, 1])
 
     def mean_auc(chosen):
@@ -246,61 +243,49 @@ def two_sample_auc(real, generated, seeds):
 
 # %%
 def bounds_of(value, drawn):
-    """Return 95 % bounds from values of a bootstrap, moved to lie about the true value.
-
-    Pieces that are drawn twice make a sample less varied; the move takes that bias out.
-    """
+    """Return 95 % bounds of a bootstrap, moved to the value to take its bias out."""
     low, middle, high = np.nanpercentile(drawn, [2.5, 50, 97.5])
     return np.maximum(0, value + low - middle), value + high - middle
 
 
 def make_row(metric, value, bounds, floor, direction):
     """Return a row of the evaluation; `floor` holds all real-versus-real values."""
-    low, median, high = np.nanpercentile(floor, [5, 50, 95])
-    return {"metric": metric, "value": float(value), "low": bounds[0],
-            "high": bounds[1], "floor_low": low, "floor_median": median,
-            "floor_high": high, "direction": direction}
+    names = ("value", "low", "high", "floor_low", "floor_median", "floor_high")
+    values = (float(value), *bounds, *np.nanpercentile(floor, [5, 50, 95]))
+    return {"metric": metric, **dict(zip(names, values)), "direction": direction}
 
 
 def evaluate_histograms(real, generated, pool, metrics, repeats, generator):
     """Return a row for each histogram metric: value, bounds and floor."""
     rows, size = [], min(len(generated), len(pool) // 2)
     deals = np.array([generator.permutation(len(pool)) for _ in range(repeats)])
+    halves = deals[:, :size], deals[:, size : 2 * size]
     for metric, (count, measure, direction) in metrics.items():
         ours, theirs, all_real = (np.array([count(piece) for piece in pieces])
                                   for pieces in (generated, real, pool))
         drawn = measure(*(
             counts[generator.integers(len(counts), size=(repeats, len(counts)))].sum(1)
-            for counts in (theirs, ours)
-        ))  # fmt: skip
-        floor = measure(
-            all_real[deals[:, :size]].sum(1), all_real[deals[:, size : 2 * size]].sum(1)
-        )
+            for counts in (theirs, ours)))
+        floor = measure(*(all_real[half].sum(1) for half in halves))
         value = measure(theirs.sum(0), ours.sum(0))
-        bounds = bounds_of(value, drawn)
-        if direction == "higher":
-            bounds = np.minimum(bounds, 1)
+        most = 1 if direction == "higher" else np.inf
+        bounds = np.minimum(bounds_of(value, drawn), most)
         rows.append(make_row(metric, value, bounds, floor, direction))
     return rows
 
 
 def evaluate_properties(generated, pool, repeats, generator):
-    """Return a row for each property: the mean over pieces, its bounds and its floor.
-
-    `generated`, `pool`: a dictionary of numbers for each generated and each real piece.
-    """
+    """Return a row for each number in dictionaries, one a piece: its mean and floor."""
     rows, (ours, theirs) = [], (pd.DataFrame(table) for table in (generated, pool))
     for name in ours:
         values, real = ours[name].to_numpy(float), theirs[name].to_numpy(float)
         if np.isnan(values).all() or np.isnan(real).all():
             warnings.warn(f"{name} is not defined for any piece", stacklevel=2)
             continue
-        size = (repeats, len(values))
+        size, mean = (repeats, len(values)), np.nanmean(values)
         drawn, floor = (
             np.nanmean(each[generator.integers(len(each), size=size)], axis=1)
-            for each in (values, real)
-        )
-        mean = np.nanmean(values)
+            for each in (values, real))
         bounds = bounds_of(mean, drawn)
         rows.append(make_row(name, mean, bounds, floor, "near the floor"))
     return rows
@@ -316,18 +301,12 @@ def alter_pieces(pieces, vocabulary, kind, generator):
             events = generator.permutation(events)
         else:
             events["step"] = np.where(events["step"] > 0, GRID // 2, 0)
-        name = f"{piece.name}, {kind}"
-        altered.append(Piece(name, decode(events, vocabulary), piece.tempo))
+        altered.append(replace(piece, notes=decode(events, vocabulary)))
     return altered
 
 
-# %%
 def evaluate(generated, real, pool, training_pieces, chords, auc_floor, repeats, seed):
-    """Return the evaluation's rows for one model's pieces.
-
-    `real`: held-out excerpts; `pool`: excerpts of all real pieces, for the floors;
-    `chords`: those of a vocabulary; `auc_floor`: AUCs between real groups.
-    """
+    """Return the rows for a model's pieces beside held-out ones; `pool`: for floors."""
     generator = np.random.default_rng(seed)
     novelty = [measure_novelty(each, training_pieces) for each in (generated, real)]
     music = [[describe_music(piece) for piece in each] for each in (generated, pool)]
@@ -347,13 +326,6 @@ def evaluate(generated, real, pool, training_pieces, chords, auc_floor, repeats,
     return [{**row, "n_pieces": len(generated), "n_events": events} for row in rows]
 
 
-def auc_between_real(pool, size, seed):
-    """Return the forest's AUC between two groups of real pieces dealt at random."""
-    deal = np.random.default_rng(seed).permutation(len(pool))
-    groups = ([pool[i] for i in deal[:size]], [pool[i] for i in deal[size : 2 * size]])
-    return float(two_sample_auc(*groups, [seed])[0])
-
-
 # %% tags=["active-ipynb"]
 # generator = np.random.default_rng(SEED)
 # excerpts = [cut_excerpts(pieces, vocabulary, GENERATED_EVENTS, generator)[:pieces_each]
@@ -363,26 +335,26 @@ def auc_between_real(pool, size, seed):
 # controls = ("training_copy", "shuffled", "constant_rhythm")
 # contestants = {**generated, **dict(zip(controls, (excerpts[0], *altered)))}
 # pool = excerpts[0] + excerpts[1]
-# deals = [(pool, pieces_each, SEED + i) for i in range(max(2, FLOOR_REPEATS // 10))]
-# auc_floor = run_cached(auc_between_real, deals, CACHE_FOLDER, "floors")
+# deals = []
+# for each in range(SEED, SEED + max(2, FLOOR_REPEATS // 10)):
+#     dealt = [pool[i] for i in np.random.default_rng(each).permutation(len(pool))]
+#     deals.append((dealt[:pieces_each], dealt[pieces_each : 2 * pieces_each], [each]))
+# floors = run_cached(two_sample_auc, deals, CACHE_FOLDER, "floors")
+# auc_floor = [auc for auc, *_ in floors]
 # shared = (excerpts[1], pool, training_pieces, vocabulary.chords, auc_floor)
 # jobs = [(pieces, *shared, FLOOR_REPEATS, SEED) for pieces in contestants.values()]
 # results = run_cached(evaluate, jobs, CACHE_FOLDER, "evaluations")
 # evaluation = pd.DataFrame(
-#     {"model": name, **row} for name, rows in zip(contestants, results) for row in rows
-# )
+#     {"model": name, **row} for name, rows in zip(contestants, results) for row in rows)
 # save_table(evaluation.assign(run=RUN_KIND), "evaluation")
-# texts = {"value": evaluation[["value", "low", "high"]],
-#          "real": evaluation[["floor_median", "floor_low", "floor_high"]]}
-# for column, numbers in texts.items():
-#     rows = numbers.itertuples(index=False)
-#     texts[column] = ["{:.3f} [{:.3f}, {:.3f}]".format(*row) for row in rows]
-# summary = evaluation.assign(**texts).pivot(
-#     index="metric", columns="model", values="value"
-# )
-# floors = evaluation.assign(**texts).groupby("metric")[["direction", "real"]].first()
-# summary = floors.join(summary[list(contestants)]).loc[evaluation["metric"].unique()]
-# summary = summary.rename(columns={"direction": "better", "real": "real against real"})
+# texts = {"value": ["value", "low", "high"],
+#          "real against real": ["floor_median", "floor_low", "floor_high"]}
+# told = evaluation.rename(columns={"direction": "better"}).assign(**{
+#     name: ["{:.3f} [{:.3f}, {:.3f}]".format(*row) for row in evaluation[part].values]
+#     for name, part in texts.items()})
+# summary = told.pivot(index="metric", columns="model", values="value")[[*contestants]]
+# floors = told.groupby("metric", sort=False)[["better", "real against real"]].first()
+# summary = floors.join(summary)
 # summary.loc[[*HEADLINE_METRICS, "two_sample_auc"]]
 
 # %% tags=["active-ipynb"]
@@ -415,13 +387,13 @@ def auc_between_real(pool, size, seed):
 # wrong intervals, and is almost always recognised as fake. The trivial entries keep one
 # honest: shuffled music has every note and no melody; a constant rhythm keeps every
 # interval; copies of training pieces pass all of this and are still no compositions,
-# which only the novelty measures show. The rhythm of the published model, the unigram and
-# the n-gram is borrowed from real events, so a high rhythm similarity there is the
+# which only the novelty measures show. The rhythm of the published model, the unigram
+# and the n-gram is borrowed from real events, so a high rhythm similarity there is the
 # corpus's merit, not theirs.
 
 # %% tags=["active-ipynb"]
-# shown = {"held-out": (excerpts[1], REAL, "-")}
-# shown["ngram"] = (generated["ngram"], BASELINE, ":")
+# shown = {"held-out": (excerpts[1], REAL, "-"),
+#          "ngram": (generated["ngram"], BASELINE, ":")}
 # styles = zip((GENERATED, THIRD, SECOND), ("--", "-.", ":"))
 # for name, style in zip(reversed(MODELS), styles):
 #     shown[name] = (generated[name], *style)
@@ -433,8 +405,8 @@ def auc_between_real(pool, size, seed):
 # ):
 #     for name, (pieces, colour, line) in shown.items():
 #         counts = sum(map(count, pieces))
-#         places, style = np.arange(len(counts)) + first, {"color": colour, "ls": line}
-#         ax.plot(places, counts / counts.sum(), lw=1.3, label=name, **style)
+#         ax.plot(np.arange(len(counts)) + first, counts / counts.sum(), line, lw=1.3,
+#                 color=colour, label=name)
 #     ax.set(title=title, xlabel=label, ylabel="share")
 # axes[-1].legend()
 # save_figure(figure, "histograms")

@@ -48,26 +48,20 @@ def write_midi(notes: Notes, path: str | Path, *, tempo: Tempo, title: str,
 # %% tags=["active-ipynb"]
 # MIDI_FOLDER = Path(OUTPUT_FOLDER) / "midi"
 # made_by = f"{RUN_KIND} run of Music_Generation_LSTM.ipynb"
-# rows, written = [], []
+# rows = []
 # for name, piece in [(name, p) for name in generated for p in generated[name][:3]]:
-#     path = write_midi(
-#         piece.notes,
-#         MIDI_FOLDER / f"{safe_file_name(piece.name)}.mid",
-#         tempo=piece.tempo,
-#         title=piece.name,
-#         comments=(f"model {name}", piece.settings, describe_copy(piece), made_by),
-#     )
-#     row = {"file": path.name, **describe_piece(piece)}
-#     rows.append({**row, "longest run": piece.shared.events})
+#     path = MIDI_FOLDER / f"{safe_file_name(piece.name)}.mid"
+#     told = (f"model {name}", piece.settings, describe_copy(piece), made_by)
+#     path = write_midi(piece.notes, path, tempo=piece.tempo, title=piece.name,
+#                       comments=told)
+#     rows.append({"file": path.name, **describe_piece(piece),
+#                  "longest run": piece.shared.events})
 # pd.DataFrame(rows).set_index("file")
 
 # %% tags=["active-ipynb"]
-# memory = psutil.Process().memory_info().rss / 2**30
-# print(
-#     f"{RUN_KIND} run in {(time.perf_counter() - RUN_STARTED) / 60:.1f} minutes, "
-#     f"{'from the beginning' if first_run else 'with results that were there already'}; "
-#     f"{memory:.1f} GiB of memory in this process."
-# )
+# print(f"{RUN_KIND} run in {(time.perf_counter() - RUN_STARTED) / 60:.1f} minutes, "
+#       f"{'from the beginning' if first_run else 'with results from the cache'}; "
+#       f"{psutil.Process().memory_info().rss / 2**30:.1f} GiB in this process.")
 
 # %% [markdown]
 # And this is the cell to change when you play with the notebook: what `generate_music`

@@ -17,7 +17,6 @@
 
 # %% tags=["active-py"]
 import itertools
-import math
 
 import keras
 import numpy as np
@@ -25,7 +24,7 @@ from keras import layers, ops
 
 from .baselines import stream_values
 from .corpus import LOWEST_PITCH, PITCHES
-from .encoding import BAR, DURATIONS, STREAM_SIZES
+from .encoding import BAR, DURATIONS, EVENT, STREAM_SIZES
 from .settings import GRID
 
 # %%
@@ -44,50 +43,37 @@ def multi_hot(vocabulary):
 
 def tabulate(sequence):
     """Return a sequence of EVENT as integers (events, 4), long rests cut."""
-    streams = ("token", "step", "duration", "velocity")
-    return np.stack([stream_values(sequence, stream) for stream in streams], axis=1)
+    return np.stack([stream_values(sequence, stream) for stream in EVENT.names], axis=1)
 
 
 def hold_keys(events, notes):
     """Return for how many cells each key sounds on, (events, 88), behind each event."""
-    times = np.cumsum(events[:, 1])
-    struck = notes[events[:, 0]] > 0
-    numbers = np.where(struck, np.arange(len(events))[:, None], -1)
-    last = np.maximum.accumulate(numbers, axis=0)
+    times, numbers = np.cumsum(events[:, 1]), np.arange(len(events))[:, None]
+    struck = np.where(notes[events[:, 0]] > 0, numbers, -1)
+    last = np.maximum.accumulate(struck, axis=0)
     left = DURATIONS[events[:, 2]][last] - (times[:, None] - times[last])
     return np.where(last >= 0, left, 0)
 
 
-def past_onsets(steps):
-    """Return which past cells had onsets, (events + 1, 96), row i behind i events."""
-    times, rows = np.cumsum(steps), np.arange(len(steps))
-    onsets = np.zeros((len(steps) + 1, MEMORY_CELLS), dtype=bool)
-    for lag in rows:
-        distance = times[lag:] - times[: len(times) - lag]
-        near = distance < MEMORY_CELLS
-        if not near.any():
-            break
-        onsets[rows[lag:][near] + 1, distance[near]] = True
-    return onsets
-
-
 def describe_events(events, vocabulary):
-    """Return what the network knows before and at each of some events (events, 4).
+    """Return what is known before events (events, 4), the events, and what is heard.
 
-    Gives the event before with its position and interval (events, 6), the event itself
-    with its position (events, 5), keys that sound and past onsets (events, 88 + 96).
+    That is: the event before with position and interval (6), the event itself with its
+    position (5), keys that sound and past onsets (88 + 96).
     """
     top = np.array([chord[-1] for chord in vocabulary.chords])[events[:, 0]]
-    position = np.cumsum(events[:, 1])[:, None] % BAR
+    times = np.cumsum(events[:, 1])
     interval = np.clip(np.diff(top, prepend=top[0]), -WIDEST, WIDEST) + WIDEST
-    known = np.column_stack([events, position, interval])
-    before = np.concatenate([[[0, 0, 0, 0, 0, START]], known[:-1]])
+    known = np.column_stack([events, times % BAR, interval]).astype(np.int32)
+    before = np.concatenate([[(0, 0, 0, 0, 0, START)], known[:-1]], dtype=np.int32)
+    played = np.zeros(times[-1] + MEMORY_CELLS, dtype=bool)
+    played[times + MEMORY_CELLS - 1] = True
+    windows = np.lib.stride_tricks.sliding_window_view(played, MEMORY_CELLS)
+    heard = np.zeros((len(events), PITCHES + MEMORY_CELLS), dtype=bool)
     held = hold_keys(events, multi_hot(vocabulary))
-    sounding = np.zeros((len(events), PITCHES), dtype=bool)
-    sounding[1:] = held[:-1] > events[1:, 1:2]
-    heard = np.concatenate([sounding, past_onsets(events[:, 1])[:-1]], axis=1)
-    current = np.concatenate([events, position], axis=1)
-    return before.astype(np.int32), current.astype(np.int32), heard
+    heard[1:, :PITCHES] = held[:-1] > events[1:, 1:2]
+    heard[1:, PITCHES:] = windows[times[:-1], ::-1]
+    return before, known[:, :5], heard
 
 
 # %% [markdown]
@@ -112,15 +98,8 @@ class Memory(layers.Layer):
     def get_config(self):
         return {**super().get_config(), "decays": self.decays}
 
-    def compute_output_shape(self, sequence_shape, state_shape, start_shape):
-        """Return the shapes of the averages and of the state."""
-        return (*sequence_shape, len(self.decays)), state_shape
-
     def call(self, sequence, state, start):
-        """Return averages (batch, time, width, decays) and the new sums.
-
-        `start` (batch, time, 1) is one where a piece begins and the past is forgotten.
-        """
+        """Return averages (..., decays) and sums; `start`: 1 where a piece begins."""
         counted = ops.concatenate([sequence, ops.ones_like(sequence[..., :1])], -1)
         keep = ops.exp(-1 / ops.convert_to_tensor(self.decays, "float32"))
         time = ops.cast(ops.arange(ops.shape(sequence)[1]), "float32")
@@ -141,38 +120,24 @@ class Memory(layers.Layer):
 #
 # The published network could not know that two chords share notes. Here each token is
 # described by its *content*: its notes, its lowest and its highest note, its pitch
-# classes, its size and its shape. A second table says which tokens cannot follow at
-# step 0: a chord outside the vocabulary is spelled from the bass up, and no key is
-# struck twice at once.
+# classes, its size and its shape.
 
 
 # %%
 def describe_tokens(vocabulary):
-    """Return what each token is made of: an array (tokens, features) of zeros and ones.
+    """Return the content of each token, zeros and ones (tokens, features).
 
     The features: notes, bass and top (88 each), pitch classes (12), size (8), shape.
     """
-    notes, shapes = multi_hot(vocabulary), {}
-    rows = []
-    for chord in vocabulary.chords:
-        shape = tuple(pitch - chord[0] for pitch in chord)
-        number = shapes.setdefault(shape, len(shapes))
-        rows.append((chord[0] - LOWEST_PITCH, chord[-1] - LOWEST_PITCH,
-                     min(len(chord), 8) - 1, number))  # fmt: skip
-    bass, top, size, shape = np.array(rows).T
-    keys = np.eye(PITCHES, dtype=np.float32)
-    octave = np.eye(12)[(np.arange(PITCHES) + LOWEST_PITCH) % 12]
-    classes = (notes @ octave > 0).astype(np.float32)
-    size = np.eye(8, dtype=np.float32)[size]
-    shape = np.eye(len(shapes), dtype=np.float32)[shape]
-    return np.concatenate([notes, keys[bass], keys[top], classes, size, shape], 1)
-
-
-def find_impossible(vocabulary):
-    """Return an array (tokens, tokens): 1 where the second cannot follow at step 0."""
-    notes = multi_hot(vocabulary)
-    bass = np.array([chord[0] for chord in vocabulary.chords])
-    return ((notes @ notes.T > 0) | (bass <= bass[:, None])).astype(np.float32)
+    chords, notes = vocabulary.chords, multi_hot(vocabulary)
+    shapes = [tuple(pitch - chord[0] for pitch in chord) for chord in chords]
+    numbers = {shape: i for i, shape in enumerate(dict.fromkeys(shapes))}
+    bass, top = np.transpose([(chord[0], chord[-1]) for chord in chords]) - LOWEST_PITCH
+    classes = np.eye(12)[(np.arange(PITCHES) + LOWEST_PITCH) % 12]
+    keys, sizes = np.eye(PITCHES), np.eye(8)[[min(len(c), 8) - 1 for c in chords]]
+    shapes = np.eye(len(numbers))[[numbers[shape] for shape in shapes]]
+    parts = [notes, keys[bass], keys[top], notes @ classes > 0, sizes, shapes]
+    return np.concatenate(parts, axis=1, dtype=np.float32)
 
 
 # %% [markdown]
@@ -185,14 +150,14 @@ def find_impossible(vocabulary):
 # %%
 def make_dense(units, activation, seeds):
     """Return a dense layer."""
-    initializer = keras.initializers.GlorotUniform(next(seeds))
-    return layers.Dense(units, activation, kernel_initializer=initializer)
+    first = keras.initializers.GlorotUniform(next(seeds))
+    return layers.Dense(units, activation, kernel_initializer=first)
 
 
 def make_embedding(size, width, seeds):
     """Return a layer that learns `width` numbers for each of `size` integers."""
-    initializer = keras.initializers.RandomUniform(seed=next(seeds))
-    return layers.Embedding(size, width, embeddings_initializer=initializer)
+    first = keras.initializers.RandomUniform(seed=next(seeds))
+    return layers.Embedding(size, width, first)
 
 
 def fixed_table(table):
@@ -202,8 +167,7 @@ def fixed_table(table):
 
 def hide(inputs, units, dropout, seeds):
     """Return a hidden layer (batch, time, units) over joined inputs."""
-    joined = layers.Concatenate()(inputs)
-    hidden = make_dense(units, "relu", seeds)(joined)
+    hidden = make_dense(units, "relu", seeds)(layers.Concatenate()(inputs))
     return layers.Dropout(dropout, seed=next(seeds))(hidden)
 
 
@@ -221,7 +185,6 @@ EXPRESSIVE = {
     "rhythm": 32,  # numbers that sum up past onsets
     "head": 256,  # hidden units of the token's head
     "small_head": 128,  # of the other heads
-    "free": 64,  # numbers behind the part of the logits not tied to content
     "mood": 12,  # numbers for each mood
     "filters": 16,  # patterns of intervals that the token's head looks for
     "kernel": 49,  # semitones that a pattern spans
@@ -235,7 +198,7 @@ MOODS = ("low", "middle", "high")  # of energy and of brightness; 0 stands for a
 
 # %%
 def build_reader(vocabulary, shape, seeds):
-    """Return the reader: last events (batch, time, 8), past onsets and states in.
+    """Return the network from last events (batch, time, 8), past onsets and states.
 
     Gives what it made of them (batch, time, width), the notes' memory, new states.
     """
@@ -248,10 +211,9 @@ def build_reader(vocabulary, shape, seeds):
         kept += [(shape["context"], 2 * shape["units"] + 1)] * shape["blocks"]
     else:
         kept += [(shape["units"],)] * 2
-    states = [keras.Input(size) for size in kept]
-    token, *streams, position, interval, energy, brightness = (
-        before[..., i] for i in range(8)
-    )
+    states = list(map(keras.Input, kept))
+    columns = (before[..., i] for i in range(8))
+    token, *streams, position, interval, energy, brightness = columns
     touch = [make_embedding(STREAM_SIZES[name], EMBEDDED[name], seeds)(stream)
              for name, stream in zip(EMBEDDED, streams)]
     moods = [make_embedding(1 + len(MOODS), shape["mood"], seeds)(mood)
@@ -263,36 +225,25 @@ def build_reader(vocabulary, shape, seeds):
     roll, roll_sums = Memory(shape["roll_decays"])(notes, states[0], start)
     slow = layers.Concatenate()([classes, *touch])
     slow, slow_sums = Memory(shape["slow_decays"])(slow, states[1], start)
-    slow = layers.Reshape((-1, math.prod(slow.shape[2:])))(slow)
-    onsets = layers.Dropout(dropout, seed=next(seeds))(past)
-    seen = [
-        *touch,
-        make_embedding(BAR, 16, seeds)(position),
-        make_embedding(START + 1, 16, seeds)(interval),
-        make_embedding(len(vocabulary), 32, seeds)(token),
-        make_dense(128, None, seeds)(fixed_table(tables)(token)),
-        hide([onsets], shape["rhythm"], dropout, seeds),
-        make_dense(48, "relu", seeds)(slow),
-        *moods,
-    ]
+    slow = layers.Reshape((-1, width * len(shape["slow_decays"])))(slow)
+    seen = [*touch, make_embedding(BAR, 16, seeds)(position),
+            make_embedding(START + 1, 16, seeds)(interval),
+            make_embedding(len(vocabulary), 32, seeds)(token),
+            make_dense(128, None, seeds)(fixed_table(tables)(token)),
+            hide([past], shape["rhythm"], dropout, seeds),
+            make_dense(48, "relu", seeds)(slow), *moods]
     seen = hide(seen, shape["reading"], dropout * 2 / 3, seeds)
-    listen = listen_transformer if "blocks" in shape else listen_lstm
-    heard, kept = listen(seen, start, states[2:], shape, seeds)
+    if "blocks" in shape:
+        heard, kept = listen_transformer(seen, start, states[2:], shape, seeds)
+    else:
+        lstm = layers.LSTM(
+            shape["units"], return_sequences=True, return_state=True,
+            kernel_initializer=keras.initializers.GlorotUniform(next(seeds)),
+            recurrent_initializer=keras.initializers.Orthogonal(seed=next(seeds)))
+        heard, *kept = lstm(seen, initial_state=states[2:])
     heard = layers.Dropout(dropout, seed=next(seeds))(heard)
-    made = layers.Concatenate()([seen, heard, *moods])
-    outputs = [made, roll, roll_sums, slow_sums, *kept]
-    return keras.Model([before, past, *states], outputs, name="reader")
-
-
-def listen_lstm(seen, start, states, shape, seeds):
-    """Return what an LSTM heard (batch, time, units) and its new states."""
-    lstm = layers.LSTM(
-        shape["units"], return_sequences=True, return_state=True,
-        kernel_initializer=keras.initializers.GlorotUniform(next(seeds)),
-        recurrent_initializer=keras.initializers.Orthogonal(seed=next(seeds)),
-    )
-    heard, *kept = lstm(seen, initial_state=states)
-    return heard, kept
+    outputs = [layers.Concatenate()([seen, heard, *moods]), roll, roll_sums, slow_sums]
+    return keras.Model([before, past, *states], [*outputs, *kept], name="reader")
 
 
 # %% [markdown]
@@ -309,7 +260,7 @@ TRANSFORMER = {
     "units": 128,  # of each block, in and out
     "blocks": 3,
     "attention": 4,  # heads of attention a block
-    "context": 128,  # events before that a block attends to
+    "context": 128  # events before that a block attends to
 }
 
 
@@ -325,18 +276,13 @@ class CachedAttention(layers.Layer):
         return {**super().get_config(), "heads": self.heads}
 
     def build(self, query_shape, pair_shape, cache_shape, start_shape):
-        """Make a weight for each distance, nearer or farther, and each head."""
+        """Make a weight for each head and each distance."""
         self.near = self.add_weight((self.heads, cache_shape[1] + 1), "zeros")
-
-    def compute_output_shape(self, query_shape, pair_shape, cache_shape, start_shape):
-        """Return the shapes of what is attended to and of the new cache."""
-        return query_shape, cache_shape
 
     def call(self, query, pair, cache, start):
         """Return what each event attends to (batch, time, width), and the new cache.
 
-        `pair`: keys and values; `cache`: those of the last events, and ones where they
-        belong to the piece that goes on; `start`: ones where a piece begins.
+        `pair`: keys and values; `cache`: the last ones, and whether they still count.
         """
         context, time = cache.shape[1], ops.shape(query)[1]
         piece = ops.cumsum(start[..., 0], 1)
@@ -347,9 +293,8 @@ class CachedAttention(layers.Layer):
         lag = context + ops.arange(time)[:, None] - ops.arange(context + time)[None]
         far = ops.cast(ops.logical_or(lag < 0, lag > context), "float32")
         near = ops.take(self.near, ops.clip(lag, 0, context), axis=1)
-        bias = (near - 1e9 * far)[None]
-        other = ops.not_equal(piece[:, :, None], pieces[:, None])
-        bias = bias - 1e9 * ops.cast(other, "float32")[:, None]
+        other = ops.cast(ops.not_equal(piece[:, :, None], pieces[:, None]), "float32")
+        bias = (near - 1e9 * far)[None] - 1e9 * other[:, None]
 
         def part(values):
             width = values.shape[-1] // self.heads
@@ -372,12 +317,11 @@ def listen_transformer(seen, start, states, shape, seeds):
         normal = layers.LayerNormalization()(heard)
         query = make_dense(units, None, seeds)(normal)
         pair = make_dense(2 * units, None, seeds)(normal)
-        attention = CachedAttention(shape["attention"])
-        mixed, cache = attention(query, pair, cache, start)
+        mixed, cache = CachedAttention(shape["attention"])(query, pair, cache, start)
         mixed = make_dense(units, None, seeds)(mixed)
         heard = heard + layers.Dropout(shape["dropout"] / 3, seed=next(seeds))(mixed)
-        hidden = layers.LayerNormalization()(heard)
-        hidden = make_dense(4 * units, "gelu", seeds)(hidden)
+        normal = layers.LayerNormalization()(heard)
+        hidden = make_dense(4 * units, "gelu", seeds)(normal)
         hidden = make_dense(units, None, seeds)(hidden)
         heard = heard + layers.Dropout(shape["dropout"] / 3, seed=next(seeds))(hidden)
         kept.append(cache)
@@ -391,32 +335,28 @@ def listen_transformer(seen, start, states, shape, seeds):
 # at piano rolls: the last notes, what sounds, and the notes' memory. A *convolution*
 # along the pitch axis looks for patterns of intervals in them, wherever on the keyboard
 # they lie, so that what is learnt in one key holds in all. The head weighs the patterns
-# and so gives each pitch an energy; a token's logit adds up those of its content.
+# and so gives each pitch an energy; a token's logit adds up those of its content. At
+# step 0 some tokens cannot follow: a chord outside the vocabulary is spelled from the
+# bass up, and no key is struck twice at once.
 
 
 # %%
 def build_small_head(vocabulary, width, stream, shape, seeds):
-    """Return the head to logits of the step, the duration, or the velocity.
-
-    The step's knows what was read alone, the duration's the token too, the velocity's
-    both. Reads what was read, the events before (batch, time, 8) and the current ones
-    (batch, time, 5), of which it looks at no column that it may not know.
-    """
+    """Return the head to logits of step, duration or velocity, each knowing more."""
     read = keras.Input((None, width))
     before = keras.Input((None, 8), dtype="int32")
     current = keras.Input((None, 5), dtype="int32")
     inputs = [read]
     if stream != "step":
         token, step, duration, _, position = (current[..., i] for i in range(5))
-        known = [(step, STREAM_SIZES["step"]), (position, BAR)]
-        if stream == "duration":
-            known.append((before[..., 2], STREAM_SIZES["duration"]))
-        else:
-            known.append((before[..., 3], STREAM_SIZES["velocity"]))
-            known.append((duration, STREAM_SIZES["duration"]))
+        last = before[..., EVENT.names.index(stream)]
+        known = [("step", step), ("bar", position), (stream, last)]
+        if stream == "velocity":
+            known.append(("duration", duration))
         content = fixed_table(describe_tokens(vocabulary))(token)
-        inputs.append(make_dense(64, None, seeds)(content))
-        inputs += [make_embedding(size, 16, seeds)(row) for row, size in known]
+        sizes = {**STREAM_SIZES, "bar": BAR}
+        inputs = [read, make_dense(64, None, seeds)(content)]
+        inputs += [make_embedding(sizes[name], 16, seeds)(row) for name, row in known]
     hidden = hide(inputs, shape["small_head"], shape["dropout"], seeds)
     logits = make_dense(STREAM_SIZES[stream], None, seeds)(hidden)
     return keras.Model([read, before, current], logits, name=f"{stream}_head")
@@ -432,72 +372,56 @@ def build_token_head(vocabulary, width, shape, seeds):
     roll = keras.Input((None, PITCHES, len(shape["roll_decays"])))
     sounding = keras.Input((None, PITCHES))
     token, step, position = before[..., 0], current[..., 1], current[..., 4]
-    places = [
-        make_embedding(STREAM_SIZES["step"], 32, seeds)(step),
-        make_embedding(BAR, 16, seeds)(position),
-    ]
-    hidden = hide([read, *places], shape["head"], shape["dropout"], seeds)
+    known = [read, make_embedding(STREAM_SIZES["step"], 32, seeds)(step),
+             make_embedding(BAR, 16, seeds)(position)]
+    hidden = hide(known, shape["head"], shape["dropout"], seeds)
     last = fixed_table(content[:, : 3 * PITCHES])(token)
     last = layers.Permute((1, 3, 2))(layers.Reshape((-1, 3, PITCHES))(last))
     rolls = [last, 8 * roll, layers.Reshape((-1, PITCHES, 1))(sounding)]
     rolls = layers.Permute((2, 1, 3))(layers.Concatenate()(rolls))  # faster gradient
-    patterns = layers.Conv2D(
-        filters, (shape["kernel"], 1), padding="same", activation="relu",
-        kernel_initializer=keras.initializers.GlorotUniform(next(seeds))
-    )(rolls)
+    first = keras.initializers.GlorotUniform(next(seeds))
+    find = layers.Conv2D(filters, (shape["kernel"], 1), padding="same",
+                         activation="relu", kernel_initializer=first)
     weights = make_dense(filters * 3, None, seeds)(hidden)
     weights = layers.Reshape((-1, filters, 3))(weights)
-    energies = ops.einsum("bptf,btfo->btop", patterns, weights)
+    energies = ops.einsum("bptf,btfo->btop", find(rolls), weights)
     energies = layers.Reshape((-1, 3 * PITCHES))(energies)
     rest = ((0, 0), (0, 0), (0, content.shape[1] - 3 * PITCHES))
-    said = make_dense(content.shape[1], None, seeds)(hidden)
-    said = said + ops.pad(energies, rest)
+    said = make_dense(content.shape[1], None, seeds)(hidden) + ops.pad(energies, rest)
     spell = layers.Dense(len(content), use_bias=False, trainable=False)
-    free = make_dense(shape["free"], None, seeds)(hidden)
-    free = layers.Dropout(shape["dropout"], seed=next(seeds))(free)
-    logits = spell(said) + make_dense(len(content), None, seeds)(free)
+    logits = spell(said)
     spell.set_weights([content.T])
-    together = np.eye(STREAM_SIZES["step"], dtype=np.float32)[:, :1]
-    impossible = fixed_table(find_impossible(vocabulary))(token)
-    logits = logits - 20 * impossible * fixed_table(together)(step)
+    notes, bass = content[:, :PITCHES], content[:, PITCHES : 2 * PITCHES].argmax(1)
+    impossible = (notes @ notes.T > 0) | (bass <= bass[:, None])
+    together = fixed_table(np.eye(STREAM_SIZES["step"], dtype=np.float32)[:, :1])(step)
+    logits -= 20 * fixed_table(impossible.astype(np.float32))(token) * together
     inputs = [read, before, current, roll, sounding]
     return keras.Model(inputs, logits, name="token_head")
 
 
 # %%
 def build_expressive(vocabulary, shape, seed):
-    """Return the expressive network: what `describe_events` gives and states in.
-
-    Reads the events before with their moods (batch, time, 8), the events themselves
-    (batch, time, 5), what is heard (batch, time, 184) and the states; gives the logits
-    of the streams in `EVENT_ORDER` (batch, time, classes) and the new states.
-    """
+    """Return the network from what `describe_events` gives, and moods, to logits."""
     seeds = itertools.count(1000 * seed)
     reader = build_reader(vocabulary, shape, seeds)
     width = reader.outputs[0].shape[-1]
-    step_head, duration_head, velocity_head = (
-        build_small_head(vocabulary, width, stream, shape, seeds)
-        for stream in ("step", "duration", "velocity")
-    )
-    token_head = build_token_head(vocabulary, width, shape, seeds)
+    step, *touch = [build_small_head(vocabulary, width, stream, shape, seeds)
+                    for stream in STREAM_SIZES]
+    token = build_token_head(vocabulary, width, shape, seeds)
     before = keras.Input((None, 8), dtype="int32", name="before")
     current = keras.Input((None, 5), dtype="int32", name="current")
     heard = keras.Input((None, PITCHES + MEMORY_CELLS), name="heard")
     states = [keras.Input(state.shape[1:]) for state in reader.inputs[2:]]
     read, roll, *kept = reader([before, heard[..., PITCHES:], *states])
     known = [read, before, current]
-    token_logits = token_head([*known, roll, heard[..., :PITCHES]])
-    touch = (duration_head(known), velocity_head(known))
-    logits = [step_head(known), token_logits, *touch]
-    name = "transformer" if "blocks" in shape else "expressive"
-    return keras.Model([before, current, heard, *states], [*logits, *kept], name=name)
+    logits = [step(known), token([*known, roll, heard[..., :PITCHES]]),
+              *(head(known) for head in touch)]
+    return keras.Model([before, current, heard, *states], [*logits, *kept],
+                       name="transformer" if "blocks" in shape else "expressive")
 
 
 # %% tags=["active-ipynb"]
 # expressive_network = build_expressive(vocabulary, EXPRESSIVE, SEED)
-# pd.DataFrame(
-#     {"numbers learnt": {layer.name: sum(math.prod(w.shape)
-#                                         for w in layer.trainable_weights)
-#                         for layer in expressive_network.layers
-#                         if layer.trainable_weights}}
-# )
+# learnt = {part.name: sum(math.prod(weight.shape) for weight in part.trainable_weights)
+#           for part in expressive_network.layers if part.trainable_weights}
+# pd.DataFrame({"numbers learnt": learnt})

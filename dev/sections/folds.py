@@ -23,10 +23,9 @@ def make_folds(pieces, n_splits, seed):
     left = len(pieces) - math.ceil(len(pieces) / max(n_splits, 1))
     if not 2 <= n_splits <= len(pieces) or left < 2:
         raise NotebookError(
-            f"{len(pieces)} training pieces cannot be dealt into {n_splits} folds: put "
-            "at least 3 pieces into the folder, and set FOLDS from 2 (3 for 3 "
-            "pieces) to their number."
-        )
+            f"{len(pieces)} training pieces cannot be dealt into {n_splits} folds: "
+            "put at least 3 pieces into the folder, and set FOLDS from 2 (3 for 3 "
+            "pieces) to their number.")
     splitter = model_selection.KFold(n_splits, shuffle=True, random_state=seed)
     return list(splitter.split(np.arange(len(pieces))))
 

@@ -19,10 +19,10 @@ import pandas as pd
 from pydantic import AfterValidator, Field
 
 from .corpus import MidiFileError, Piece, parse_midi
-from .encoding import EVENT, LONGEST_STEP, bar_places, encode
+from .encoding import EVENT, LONGEST_STEP, encode
 from .expressive import MOODS, multi_hot, tabulate
 from .hearing import Tempo
-from .novelty import generate_pieces
+from .novelty import cut_out, generate_pieces
 from .settings import (
     GRID,
     NUMPY,
@@ -44,10 +44,8 @@ MOOD_TAKES = 4  # pieces written for a requested mood, of which one is kept
 def check_seed(seed):
     window = isinstance(seed, np.ndarray) and seed.dtype == EVENT and seed.ndim == 1
     if not (window and len(seed)):
-        raise NotebookError(
-            "Nothing was generated: the seed must be a window of events, such as "
-            "random.choice(features)."
-        )
+        raise NotebookError("Nothing was generated: the seed must be a window of "
+                            "events, such as random.choice(features).")
     return seed
 
 
@@ -73,10 +71,7 @@ def measure_mood(model, piece):
 
 
 def nearest_mood(model, pieces, mood, onset=0.0):
-    """Return the piece whose mood from an onset on is nearest to the one asked.
-
-    `mood`: energy and brightness, 1 to 3, 0 for any.
-    """
+    """Return the piece whose mood from an onset on is nearest to the one asked."""
     low, high = model.predictor.scale.terciles
     aims = np.stack([low - 1, (low + high) / 2, high + 1])
     misses = []
@@ -96,19 +91,19 @@ def nearest_mood(model, pieces, mood, onset=0.0):
 @checked
 def generate_music(
     model, seed: Seed, length: Length = 100, *, temperature: Temperature | None = None,
-    top_p: Share | None = None, top_k: CountOrZero | None = None, energy: Mood
-    | None = None, brightness: Mood | None = None, longest_copy: CountOrZero
-    | None = None, generator: np.random.Generator | RandomNumber | None = None,
-    tempo: Tempo | None = None, joined: bool = False, watch: Callable | None = None
+    top_p: Share | None = None, top_k: CountOrZero | None = None,
+    energy: Mood | None = None, brightness: Mood | None = None,
+    longest_copy: CountOrZero | None = None, tempo: Tempo | None = None,
+    generator: np.random.Generator | RandomNumber | None = None,
+    joined: bool = False, watch: Callable | None = None,
 ):
     """Return a new piece of `length` events that goes on from a seed.
 
     `seed`: an array of EVENT; `energy`, `brightness`: one of `MOODS`, None for any;
     `longest_copy`: events in a row that may stand in a training piece, 0 for any;
     `generator`: NumPy's, a seed for one, or None to draw one from Python's `random`;
-    `tempo`: quarter notes a minute, the learning pieces' if None; `joined`: begin with
-    the seed; `watch`: told the share that is done, may raise to stop, and nothing is
-    printed; the rest: section 1's if None.
+    `tempo`: quarter notes a minute, None as in learning; `joined`: begin with the seed;
+    `watch`: told the share that is done, may raise to stop; the rest: see section 1.
     """
     given = zip((temperature, top_p, top_k), (TEMPERATURE, TOP_P, TOP_K))
     sampling = [default if value is None else value for value, default in given]
@@ -134,7 +129,7 @@ def generate_music(
 # generated_music = generate_music(model, seed, length=100)
 # display(play(generated_music.notes, tempo=generated_music.tempo, title=model.name))
 # figure, ax = plt.subplots(figsize=WIDE)
-# plot_take(generated_music, ax, copied=find_copy(generated_music, model.sources))
+# plot_take(generated_music, ax, marked=True)
 # ax.set_title(plain(f"generated_music: {describe_copy(generated_music)}"))
 # save_figure(figure, "take")
 # display(show_score(generated_music.notes, tempo=generated_music.tempo))
@@ -176,10 +171,8 @@ def read_primer(source, vocabulary):
     events = encode(piece, vocabulary)
     if not len(events):
         raise NotebookError("The primer cannot be used: it has no notes.")
-    place = bar_places(events)[-PRIMER_EVENTS:][0]
-    events = events[-PRIMER_EVENTS:].copy()
+    events = cut_out(events, max(0, len(events) - PRIMER_EVENTS))
     events["step"] = np.minimum(events["step"], LONGEST_STEP)
-    events["step"][0] = place  # so that bars stay bars
     return events, piece.tempo
 
 
@@ -204,22 +197,18 @@ def read_primer(source, vocabulary):
 
 # %%
 def try_moods(model, seeds, length, generator):
-    """Return requested and measured moods of new pieces, a row each.
-
-    Every one of the nine requests is tried with each seed, as by `generate_music`.
-    """
-    numbers = range(1, 1 + len(MOODS))
-    requests = list(itertools.product(numbers, numbers, seeds, range(MOOD_TAKES)))
-    asked, seeds = [request[:2] for request in requests], [row[2] for row in requests]
-    takes = generate_pieces(model, seeds, length, generator=generator,
-                            moods=np.array(asked))
-    rows = []
+    """Return requested and measured moods of new pieces, each mood with each seed."""
+    numbers, rows = range(1, 1 + len(MOODS)), []
+    requests = itertools.product(numbers, numbers, seeds, range(MOOD_TAKES))
+    *asked, seeds, _ = zip(*requests)
+    moods = np.transpose(asked)
+    takes = generate_pieces(model, seeds, length, generator=generator, moods=moods)
     for i in range(0, len(takes), MOOD_TAKES):
-        piece, row = nearest_mood(model, takes[i : i + MOOD_TAKES], asked[i]), {}
+        piece, row = nearest_mood(model, takes[i : i + MOOD_TAKES], moods[i]), {}
         scores = measure_mood(model, piece)
         found = classify_mood(scores, model.predictor.scale)
         for j, name in enumerate(("energy", "brightness")):
-            row[name], row[f"{name}_score"] = MOODS[asked[i][j] - 1], scores[j]
+            row[name], row[f"{name}_score"] = MOODS[moods[i, j] - 1], scores[j]
             row[f"measured_{name}"] = MOODS[found[j] - 1]
         rows.append(row)
     return pd.DataFrame(rows)
@@ -256,8 +245,8 @@ def try_moods(model, seeds, length, generator):
 #     seeds = choose_seeds(training_pieces, each.vocabulary, pieces_each, generator)
 #     length = usual_length(validation_pieces, each.vocabulary)
 #     generated[name] = generate_pieces(each, seeds, length, generator=generator)
-# loops = {name: sum(bool(p.remarks) for p in pieces) for name,
-#          pieces in generated.items()}
+# loops = {name: sum(bool(piece.remarks) for piece in pieces)
+#          for name, pieces in generated.items()}
 # print(f"{pieces_each} pieces each; pieces in which the guard met a loop: {loops}")
 # for name in dict.fromkeys(("ngram", *MODELS)):
 #     piece = generated[name][0]

@@ -16,11 +16,9 @@ import math
 import re
 from collections import namedtuple
 from collections.abc import Sequence
-from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
 
-import matplotlib.pyplot as plt
 import music21
 import numpy as np
 from IPython.display import HTML
@@ -46,10 +44,8 @@ from .settings import (
 def check_notes(notes):
     """Return notes; NotebookError unless they are NOTE rows that can be played."""
     if not (isinstance(notes, np.ndarray) and notes.dtype == NOTE and notes.ndim == 1):
-        raise NotebookError(
-            "This takes an array of notes, such as generated_music.notes, not "
-            f"{type(notes).__name__}."
-        )
+        raise NotebookError("This takes an array of notes, such as "
+                            f"generated_music.notes, not {type(notes).__name__}.")
     if not len(notes):
         raise NotebookError("There are no notes here: generate some first.")
     times, pitches = (0, LONGEST_QUARTERS), (LOWEST_PITCH, HIGHEST_PITCH)
@@ -68,33 +64,30 @@ RELEASE = 0.5  # seconds in which the last notes ring out
 
 def midi_bytes(notes, tempo, title, comments):
     """Return notes as the bytes of a MIDI file, written by music21."""
-    rows = []  # tick, rank among those of one tick, and the event
+    file, track = music21.midi.MidiFile(), music21.midi.MidiTrack(1)
+    rows, last = [], 0  # tick, rank among those of one tick, and the event
 
-    def add(tick, rank, kind, data=None, **values):
-        event = music21.midi.MidiEvent(type=kind, channel=1)
-        if data is not None:
-            event.data = data
+    def add(tick, rank, kind, **values):
+        event = music21.midi.MidiEvent(track, kind)
         for name, value in values.items():
             setattr(event, name, value)
         rows.append((tick, rank, event))
 
-    for kind, text in [(MetaEvents.SEQUENCE_TRACK_NAME, title),
-                       *((MetaEvents.TEXT_EVENT, comment) for comment in comments)]:
-        add(0, 0, kind, text.encode("utf-8", "replace"))
-    add(0, 0, MetaEvents.SET_TEMPO, round(60e6 / tempo).to_bytes(3, "big"))
-    add(0, 0, ChannelVoiceMessages.PROGRAM_CHANGE, 0)
+    add(0, 0, MetaEvents.SEQUENCE_TRACK_NAME, data=title.encode("utf-8", "replace"))
+    for comment in comments:
+        add(0, 0, MetaEvents.TEXT_EVENT, data=comment.encode("utf-8", "replace"))
+    add(0, 0, MetaEvents.SET_TEMPO, data=round(60e6 / tempo).to_bytes(3, "big"))
+    add(0, 0, ChannelVoiceMessages.PROGRAM_CHANGE, data=0)
     for onset, duration, pitch, velocity in notes.tolist():
         start = round(onset * TICKS)
         end = max(round((onset + duration) * TICKS), start + 1)
         add(start, 2, ChannelVoiceMessages.NOTE_ON, pitch=pitch, velocity=velocity)
         add(end, 1, ChannelVoiceMessages.NOTE_OFF, pitch=pitch, velocity=0)
-    last = max(tick for tick, _, _ in rows) + round(RELEASE * tempo / 60 * TICKS)
-    add(last, 3, MetaEvents.END_OF_TRACK, b"")
-    file, track, last = music21.midi.MidiFile(), music21.midi.MidiTrack(1), 0
+    end = max(tick for tick, _, _ in rows) + round(RELEASE * tempo / 60 * TICKS)
+    add(end, 3, MetaEvents.END_OF_TRACK, data=b"")
     for tick, _, event in sorted(rows, key=lambda row: row[:2]):
-        wait = music21.midi.DeltaTime(track, time=tick - last, channel=1)
-        event.track, last = track, tick
-        track.events += [wait, event]
+        track.events += [music21.midi.DeltaTime(track, time=tick - last), event]
+        last = tick
     file.tracks, file.ticksPerQuarterNote, file.format = [track], TICKS, 0
     return file.writestr()
 
@@ -124,22 +117,6 @@ HARMONICS = np.arange(1, 7)[:, None]
 Sound = namedtuple("Sound", "media data remarks")
 
 
-def play_piano(midi):
-    """Return samples (time,) of a MIDI file on a sampled piano, and their rate.
-
-    None where midirenderer, or the SoundFont in pretty_midi, is not installed.
-    """
-    synthesiser = find_package("midirenderer")
-    package = importlib.util.find_spec("pretty_midi")
-    font = Path(package.origin).with_name("TimGM6mb.sf2") if package else None
-    if not (synthesiser and font and font.exists()):
-        return None
-    wave = synthesiser.render_wave_from(font.read_bytes(), midi)
-    rate, samples = wavfile.read(io.BytesIO(wave))
-    pairs = samples[: len(samples) // 2 * 2].reshape(-1, 2 * samples.shape[1])
-    return pairs.mean(axis=1), rate // 2  # a piano has little above 12 kHz
-
-
 def play_tones(notes, tempo):
     """Return samples (time,) of notes as decaying sums of sines, and their rate."""
     starts = (notes["onset"] * 60 / tempo * TONE_RATE).astype(int)
@@ -157,28 +134,33 @@ def play_tones(notes, tempo):
 
 def render_sound(notes, tempo):
     """Return `LONGEST_SOUND` seconds of notes, from the first one on, as a Sound."""
-    until, remarks = LONGEST_SOUND * tempo / 60, []
-    notes = notes.copy()
+    until, notes, remarks = LONGEST_SOUND * tempo / 60, notes.copy(), []
     notes["onset"] -= notes["onset"].min()
     if (notes["onset"] + notes["duration"]).max() > until:
         remarks.append(f"the first {LONGEST_SOUND} seconds")
         notes = notes[notes["onset"] < until]
         notes["duration"] = np.minimum(notes["duration"], until - notes["onset"])
-    played = play_piano(midi_bytes(notes, tempo, "", ()))
-    if played is None:
-        remarks.append(
-            "a tone generator stands in for the piano: pip install midirenderer "
-            "pretty_midi brings it"
-        )
-    samples, rate = played or play_tones(notes, tempo)
+    synthesiser = find_package("midirenderer")
+    package = importlib.util.find_spec("pretty_midi")
+    font = Path(package.origin).with_name("TimGM6mb.sf2") if package else None
+    if synthesiser and font and font.exists():
+        midi = midi_bytes(notes, tempo, "", ())
+        wave = synthesiser.render_wave_from(font.read_bytes(), midi)
+        rate, samples = wavfile.read(io.BytesIO(wave))
+        pairs = samples[: len(samples) // 2 * 2].reshape(-1, 2 * samples.shape[1])
+        samples, rate = pairs.mean(axis=1), rate // 2  # a piano has little above 12 kHz
+    else:
+        samples, rate = play_tones(notes, tempo)
+        remarks.append("a tone generator stands in for the piano: pip install "
+                       "midirenderer pretty_midi brings it")
     samples = 0.8 * samples / max(np.abs(samples).max(), 1e-9)
-    media, buffer, writer = "audio/wav", io.BytesIO(), find_package("soundfile")
-    if writer:
+    buffer = io.BytesIO()
+    if writer := find_package("soundfile"):
         quality = {"bitrate_mode": "VARIABLE", "compression_level": 0.5}
         writer.write(buffer, samples, rate, format="MP3", **quality)
-        media = "audio/mpeg"
     else:
         wavfile.write(buffer, rate, (32767 * samples).astype(np.int16))
+    media = "audio/mpeg" if writer else "audio/wav"
     return Sound(media, buffer.getvalue(), "; ".join(remarks))
 
 
@@ -188,23 +170,17 @@ def as_data(media, data):
 
 
 def show_sound(sound, title):
-    """Return a Sound as HTML: a caption and an audio player."""
     title = html.escape(title)
     words = f"{title} ({html.escape(sound.remarks)})" if sound.remarks else title
-    return (
-        f'<figure class="tex2jax_ignore" style="margin: 4px 0">'
-        f"<figcaption>{words}</figcaption>"
-        f'<audio controls preload="metadata" aria-label="{title}" style="width: 100%; '
-        f'max-width: 480px" src="{as_data(sound.media, sound.data)}"></audio></figure>'
-    )
+    return (f'<figure class="tex2jax_ignore" style="margin: 4px 0"><figcaption>{words}'
+            f'</figcaption><audio controls preload="metadata" aria-label="{title}" '
+            'style="width: 100%; max-width: 480px" '
+            f'src="{as_data(sound.media, sound.data)}"></audio></figure>')
 
 
 @checked
 def play(notes: Notes, *, tempo: Tempo = 120.0, title: str = "Music"):
-    """Return an audio player of notes (an array of NOTE), to be shown by a cell.
-
-    `tempo`: quarter notes a minute. At most `LONGEST_SOUND` seconds are rendered.
-    """
+    """Return a player of NOTE rows' first minute; `tempo`: quarter notes a minute."""
     return HTML(show_sound(render_sound(notes, tempo), title))
 
 
@@ -221,8 +197,7 @@ WRITINGS = (  # twelfths of a quarter note: where it is heard, where written, it
     ((0, 6, 12), (0, 6, 12), 0),
     ((0, 8, 12), (0, 6, 12), 0),  # swing
     ((0, 3, 6, 9, 12), (0, 3, 6, 9, 12), 1),
-    ((0, 4, 8, 12), (0, 4, 8, 12), 1.5),
-)
+    ((0, 4, 8, 12), (0, 4, 8, 12), 1.5))
 SCORE_BARS = 16  # engraved at most
 ENGRAVING = {"pageWidth": 2200, "pageHeight": 60000, "adjustPageHeight": True,
              "scale": 40, "header": "none", "footer": "none", "svgViewBox": True,
@@ -245,114 +220,81 @@ def spell_pitch(pitch, key):
     lowest = key.sharps - (3 if key.mode == "minor" else 5)
     fifths = lowest + (7 * pitch - lowest) % 12
     alteration, letter = divmod(fifths + 1, 7)
-    natural = pitch - alteration
     return music21.pitch.Pitch(step="FCGDAEB"[letter], accidental=alteration or None,
-                               octave=natural // 12 - 1)
+                               octave=(pitch - alteration) // 12 - 1)
 
 
 # %% tags=["hide-input"]
-def make_staff(starts, ends, pitches, length, key, metre):
-    """Return one hand, its times in twelfths of a quarter, as a music21 staff.
-
-    A chord lasts until the next one, unless it is let go of well before. No note
-    crosses a bar line and, where triplets are involved, none crosses a beat.
-    """
-    bar, rows, at = 48 * metre[0] // metre[1], [], 0
-    onsets = np.unique(starts).tolist()
-    for onset, after in zip(onsets, [*onsets[1:], length]):
+def make_staff(starts, ends, pitches, length, key, metre, beginning):
+    """Return one hand, its times in twelfths of a quarter, as a music21 staff."""
+    bar, onsets = 48 * metre[0] // metre[1], [*np.unique(starts).tolist(), length]
+    rows = [(0, onsets[0], [])]
+    for onset, after in itertools.pairwise(onsets):
         here = starts == onset
-        let_go = -(-int(ends[here].max()) // 12) * 12
-        held = after - onset <= 12 or 2 * (ends[here].max() - onset) >= after - onset
-        end = after if held else min(after, max(let_go, onset + 1))
-        rows += [(at, onset, [])] * (at < onset)
-        rows.append((onset, end, sorted(set(pitches[here].tolist()))))
-        at = end
-    rows += [(at, length, [])] * (at < length)
+        let_go = int(ends[here].max())
+        # A chord lasts until the next one, unless it is let go of well before.
+        held = after - onset <= 12 or 2 * (let_go - onset) >= after - onset
+        end = after if held else min(after, -(-let_go // 12) * 12)
+        rows += [(onset, end, np.unique(pitches[here]).tolist()), (end, after, [])]
     sign = music21.meter.TimeSignature("{}/{}".format(*metre))
-    staff = music21.stream.PartStaff([copy.copy(key), sign])
+    staff = music21.stream.PartStaff([*beginning, copy.copy(key), sign])
     for start, end, sounding in rows:
         cuts = {start, end, *range((start // bar + 1) * bar, end, bar)}
-        if start % 3 or end % 3:
+        if start % 3 or end % 3:  # no triplet crosses a beat
             cuts.update(range((start // 12 + 1) * 12, end, 12))
         for first, last in itertools.pairwise(sorted(cuts)):
             names = [spell_pitch(pitch, key) for pitch in sounding]
-            if len(names) > 1:
-                written = music21.chord.Chord(names)
-            else:
-                written = music21.note.Note(*names) if names else music21.note.Rest()
-            written.quarterLength = Fraction(last - first, 12)
+            written = music21.chord.Chord(names) if names else music21.note.Rest()
+            written.quarterLength = (last - first) / 12
             if names and len(cuts) > 2:
                 kind = {start: "start", max(cuts - {end}): "stop"}.get(first)
                 written.tie = music21.tie.Tie(kind or "continue")
-            staff.insert(Fraction(first, 12), written)
-    return staff
+            staff.append(written)
+    return staff.makeNotation()
 
 
 # %% tags=["hide-input"]
 def make_score(notes, tempo, metre, bars):
-    """Return notes, from the bar of the first one on, as a music21 score.
-
-    A metre whose bars are no sixteenths is written as 4/4.
-    """
-    metre = metre if 16 * metre[0] % metre[1] == 0 else (4, 4)
+    """Return notes, from the bar of the first one on, as a music21 score."""
+    metre = (4, 4) if 16 * metre[0] % metre[1] else metre  # whose bars are sixteenths
     bar = 48 * metre[0] // metre[1]
     onsets = notes["onset"] - notes["onset"].min() // (bar / 12) * (bar / 12)
     notes, onsets = (rows[onsets * 12 < bars * bar - 2] for rows in (notes, onsets))
-    heard, written = np.rint(onsets * 12).astype(int), {}
-    for beat, cells in itertools.groupby(np.unique(heard), lambda cell: cell // 12):
-        cells = np.array(list(cells))
-        places = write_beat(cells - 12 * beat)
-        written.update(zip(cells.tolist(), (12 * beat + place for place in places)))
-    starts = np.array([written[cell] for cell in heard.tolist()], dtype=int)
+    heard, order = np.unique(np.rint(onsets * 12).astype(int), return_inverse=True)
+    beats = itertools.groupby(heard, lambda cell: cell // 12)
+    written = [12 * beat + place for beat, cells in beats
+               for place in write_beat(np.subtract([*cells], 12 * beat))]
+    starts = np.array(written)[order]
     ends = np.maximum(np.rint(12 * (onsets + notes["duration"])), starts + 1)
-    length = int(max(-(-(starts.max() + 1) // bar), 1) * bar)
-    ends = np.minimum(ends, length).astype(int)
-    key = find_key(notes)
-    right, staves = notes["pitch"] >= 60, []
-    for hand, clef in (
-        (right, music21.clef.TrebleClef()), (~right, music21.clef.BassClef())
-    ):
-        rows = (starts[hand], ends[hand], notes["pitch"][hand])
-        staff = make_staff(*rows, length, key, metre)
-        staff.insert(0, clef)
-        staves.append(staff.makeNotation())
+    length = int(-(-(starts.max() + 1) // bar) * bar)
+    rows = np.stack([starts, np.minimum(ends, length), notes["pitch"]]).astype(int)
+    tones = [music21.note.Note(pitch, quarterLength=duration)
+             for _, duration, pitch, _ in notes.tolist()]
+    key, high = music21.stream.Stream(tones).analyze("key"), notes["pitch"] >= 60
     mark = music21.tempo.MetronomeMark(number=round(tempo))
-    next(staves[0].getElementsByClass("Measure")).insert(0, mark)
+    right, left = [music21.clef.TrebleClef(), mark], [music21.clef.BassClef()]
+    staves = [make_staff(*rows[:, high], length, key, metre, right),
+              make_staff(*rows[:, ~high], length, key, metre, left)]
     brace = music21.layout.StaffGroup(staves, symbol="brace")
     return music21.stream.Score([*staves, brace])
 
 
 # %% tags=["hide-input"]
-def find_key(notes):
-    stream = music21.stream.Stream()
-    for onset, duration, pitch, _ in notes.tolist():
-        stream.insert(onset, music21.note.Note(pitch, quarterLength=duration))
-    return stream.analyze("key")
-
-
-def engrave(notes, tempo, metre, bars):
-    """Return the first bars of notes as SVG, engraved by Verovio; "" without it."""
-    verovio = find_package("verovio")
-    if not verovio:
-        return ""
-    score = make_score(notes, tempo, metre, bars)
-    toolkit = verovio.toolkit(False)  # its fonts are looked up for each thread
-    toolkit.setResourcePath(str(Path(verovio.__file__).with_name("data")))
-    toolkit.setOptions(ENGRAVING)
-    exporter = music21.musicxml.m21ToXml.GeneralObjectExporter(score)
-    toolkit.loadData(exporter.parse().decode())
-    return toolkit.renderToSVG(1)
-
-
 @checked
 def show_score(notes: Notes, *, tempo: Tempo = 120.0, metre: Sequence[int] = (4, 4),
                bars: Count | None = None):
     """Return the first bars, `SCORE_BARS` if None, of NOTE rows as a grand staff."""
-    svg = engrave(notes, tempo, metre, SCORE_BARS if bars is None else bars)
-    words = svg or "No score: pip install verovio brings the engraver."
-    return HTML(
-        f'<div role="img" aria-label="Score" style="background: white">{words}</div>'
-    )
+    shown = "No score: pip install verovio brings the engraver."
+    if verovio := find_package("verovio"):
+        toolkit = verovio.toolkit(False)  # its fonts are looked up for each thread
+        toolkit.setResourcePath(str(Path(verovio.__file__).with_name("data")))
+        toolkit.setOptions(ENGRAVING)
+        score = make_score(notes, tempo, metre, SCORE_BARS if bars is None else bars)
+        exporter = music21.musicxml.m21ToXml.GeneralObjectExporter(score)
+        toolkit.loadData(exporter.parse().decode())
+        shown = toolkit.renderToSVG(1)
+    style = 'role="img" aria-label="Score" style="background: white"'
+    return HTML(f"<div {style}>{shown}</div>")
 
 
 # %% [markdown]
@@ -363,41 +305,30 @@ def show_score(notes: Notes, *, tempo: Tempo = 120.0, metre: Sequence[int] = (4,
 
 # %% tags=["hide-input"]
 def plain(text):
-    """Return text from a file with Matplotlib's sign for maths escaped."""
-    return str(text).replace("$", r"\$")
+    return str(text).replace("$", r"\$")  # which is Matplotlib's sign for maths
 
 
 def plot_piano_roll(notes, ax, title, colour, until=None):
-    """Draw NOTE rows on `ax`, louder notes darker; return `ax`.
-
-    `until`: quarter lengths to show, all if None.
-    """
-    notes = notes if until is None else notes[notes["onset"] < until]
+    """Draw NOTE rows on `ax`, up to `until` if given, louder ones darker; return it."""
     shade = 0.25 + 0.75 * notes["velocity"] / 127
-    ax.barh(notes["pitch"], np.maximum(notes["duration"], 1 / GRID),
-            left=notes["onset"], height=0.9,
-            color=[(*plt.matplotlib.colors.to_rgb(colour), a) for a in shade])
+    ax.barh(notes["pitch"], np.maximum(notes["duration"], 1 / GRID), height=0.9,
+            left=notes["onset"], color=[(colour, alpha) for alpha in shade])
     octaves = range(24, 109, 12)
     ax.set_yticks(octaves, [f"C{octave // 12 - 1}" for octave in octaves])
-    keys = (LOWEST_PITCH, HIGHEST_PITCH)
-    ax.set(xlabel="time, quarter notes", ylabel="pitch", ylim=keys, xlim=(0, until))
-    ax.set_title(plain(title))
+    ax.set(xlabel="time, quarter notes", ylabel="pitch", title=plain(title),
+           ylim=(LOWEST_PITCH, HIGHEST_PITCH), xlim=(0, until))
     return ax
 
 
-def plot_take(piece, ax, *, primer=0.0, copied=None):
-    """Draw a piece with its bars on `ax`; return `ax`.
-
-    `primer`: quarter lengths that it begins with, in their own colour; `copied`: the
-    onsets between which a passage is marked.
-    """
+def plot_take(piece, ax, *, primer=0.0, marked=False):
+    """Draw a piece on `ax`; set off its `primer` quarters, and shade its shared run."""
     old = piece.notes["onset"] < primer
     plot_piano_roll(piece.notes[~old], ax, piece.name, GENERATED)
     if old.any():
         plot_piano_roll(piece.notes[old], ax, f"{piece.name}, from a primer", REAL)
-    if copied:
-        words = "also in a training piece"
-        ax.axvspan(*copied, color=SECOND, alpha=0.25, label=words)
+    if marked and piece.shared.events:
+        *_, start, end = piece.shared
+        ax.axvspan(start, end, color=SECOND, alpha=0.25, label="in a training piece")
         ax.legend(loc="upper right")
     bar = 4 * piece.metre[0] / piece.metre[1]
     bars = math.ceil((piece.notes["onset"] + piece.notes["duration"]).max() / bar)

@@ -17,7 +17,6 @@ import tensorflow as tf
 from keras import Sequential
 from keras.layers import LSTM, Dense, Dropout
 from keras.optimizers import Adamax
-from numpy.lib.stride_tricks import sliding_window_view
 
 from .baselines import draw_classes, judge
 from .encoding import Windows, encode
@@ -164,8 +163,8 @@ class PublishedPredictor:
         inputs = scale_tokens(tokens[:-1], self.size)
         rows = [self.networks[True].predict_on_batch(inputs[None, : self.length])[0]]
         if len(inputs) > self.length:
-            cut = sliding_window_view(inputs[1:], self.length, 0)
-            windows = np.moveaxis(cut, 2, 1)
+            cut = np.lib.stride_tricks.sliding_window_view
+            windows = np.moveaxis(cut(inputs[1:], self.length, 0), 2, 1)
             for start in range(0, len(windows), BATCH_SIZE):
                 places = start + np.arange(BATCH_SIZE)  # of one shape: traced once
                 batch = windows[np.minimum(places, len(windows) - 1)]

@@ -9,6 +9,7 @@
 # the source of the functions that made it. Change a cell, and its results are made anew.
 
 # %% tags=["active-py"]
+import contextlib
 import gzip
 import importlib
 import inspect
@@ -36,47 +37,35 @@ from .settings import OUTPUT_FOLDER, WORKERS, NotebookError, quiet
 def cannot_write(path, error):
     return NotebookError(
         f"Cannot write {path} ({error.strerror}): free some space or make the folder "
-        "writable, or choose another OUTPUT_FOLDER, then run the cell again."
-    )
+        "writable, or choose another OUTPUT_FOLDER, then run the cell again.")
 
 
 def write_whole(path, data):
     """Write bytes to a path so that the file is there whole or not at all."""
-    path, temporary = Path(path), None
+    path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as folder:
+            with open(Path(folder) / "whole", "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(file.name, 0o644)
+            os.replace(file.name, path)
     except OSError as error:
         raise cannot_write(path, error) from None
-    finally:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
     return path
-
-
-def store(path, payload):
-    write_whole(path, gzip.compress(payload, mtime=0))
 
 
 def fetch(path):
     """Return the bytes of a cache file, or None where it is missing or damaged."""
-    try:
-        content = Path(path).read_bytes()
-    except OSError:
-        return None
-    try:
-        if payload := gzip.decompress(content):
-            return payload
-    except (OSError, EOFError, zlib.error):
-        pass
-    print(f"The cached file {path} is damaged; it is made again.")
-    return None
+    payload = None
+    if os.path.isfile(path):
+        with contextlib.suppress(OSError, EOFError, zlib.error):
+            payload = gzip.decompress(Path(path).read_bytes()) or None
+        if not payload:
+            print(f"The cached file {path} is damaged; it is made again.")
+    return payload
 
 
 # %% tags=["hide-input"]
@@ -87,7 +76,6 @@ def save_table(table, name):
 
 
 def figure_bytes(figure):
-    """Return a figure as the bytes of a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
@@ -98,143 +86,6 @@ def save_figure(figure, name):
 
 
 # %% tags=["hide-input"]
-def list_versions():
-    """Return the versions that decide over numbers; "" for what is not installed."""
-    versions = {"Python": platform.python_version()}
-    for name in ("tensorflow", "keras", "numpy", "music21"):
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = ""
-    return versions
-
-
-VERSIONS = list_versions()
-
-
-def trace(value, found):
-    """Add to `found`, by name, the source of what a function or class is made of.
-
-    This notebook's functions, classes and constants that it uses are traced likewise.
-    """
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, (list, tuple)):
-        for part in value:
-            trace(part, found)
-    if not (inspect.isfunction(value) or inspect.isclass(value)):
-        return
-    if value.__module__ != trace.__module__ or value.__qualname__ in found:
-        return
-    found[value.__qualname__] = ""
-    members = vars(value).values() if inspect.isclass(value) else [value]
-    for member in [*members, *(value.__bases__ if inspect.isclass(value) else ())]:
-        if inspect.isclass(member):
-            trace(member, found)
-            continue
-        try:
-            found[member.__qualname__] = inspect.getsource(member)
-        except (OSError, TypeError, AttributeError):
-            continue  # made by Python itself, as a dataclass's methods are
-        codes = [inspect.unwrap(member).__code__]
-        for code in codes:
-            codes += [part for part in code.co_consts if inspect.iscode(part)]
-            for name in code.co_names:
-                used = inspect.unwrap(member).__globals__.get(name)
-                if name.isupper():
-                    found[name] = json.dumps(
-                        used, default=lambda x: getattr(x, "__qualname__", repr(x))
-                    )
-                trace(used, found)
-
-
-def fingerprint(*values):
-    """Return a hash of functions and all that they use, pieces, arrays and settings."""
-
-    def digest(value):
-        if inspect.isfunction(value):
-            found = {}
-            trace(value, found)
-            value = found
-        elif is_dataclass(value):
-            value = vars(value)
-        if isinstance(value, (list, tuple)):
-            value = [digest(part) for part in value]
-        return joblib.hash(value)
-
-    return digest((VERSIONS, *values))
-
-
-# %% [markdown]
-# Folds, evaluations and files by the hundred run side by side, or on a Dask cluster if
-# the environment's `DASK_SCHEDULER` gives the address of its scheduler: several machines
-# with the same versions, the same numbers. A job whose worker is lost goes to another.
-
-# %% tags=["hide-input"]
-IDLE_SECONDS = 30  # without a job, until a process ends and its memory is free
-
-
-def choose_workers(requested, jobs, gibibytes=1.0):
-    """Return how many processes to run: as asked, or as cores and memory allow."""
-    room = int(psutil.virtual_memory().available / 2**30 / gibibytes)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
-    if tf.config.list_physical_devices("GPU"):
-        room = 1  # one GPU serves one process best
-    return max(1, min(requested or cores or psutil.cpu_count() or 1, room, jobs))
-
-
-def start_quietly():
-    with quiet():
-        importlib.import_module("tensorflow")
-
-
-def run_parallel(function, jobs, workers, what):
-    """Yield (job number, result) of jobs, tuples of arguments, as they end.
-
-    In processes side by side, or on the Dask cluster of DASK_SCHEDULER if that is set.
-    """
-
-    def numbered(number, job):
-        return number, function(*job)
-
-    address = os.environ.get("DASK_SCHEDULER") if jobs else None
-    if address:
-        results = run_on_cluster(numbered, jobs, address)
-    else:
-        calls = (joblib.delayed(numbered)(*job) for job in enumerate(jobs))
-        results = joblib.Parallel(workers, return_as="generator_unordered",
-                                  idle_worker_timeout=IDLE_SECONDS,
-            initializer=start_quietly)(calls)
-    with warnings.catch_warnings():  # a process that has grown is replaced: no harm
-        warnings.filterwarnings("ignore", "A worker stopped while some jobs")
-        yield from tqdm(results, what, len(jobs), leave=False, dynamic_ncols=True)
-
-
-def run_cached(function, jobs, cache_folder, what):
-    """Return each job's result, plain data: finished ones from the cache, others made.
-
-    `jobs`: tuples of arguments; missing ones run side by side and are kept as they end.
-    """
-    folder = Path(cache_folder) / what
-    places = [folder / fingerprint(function, *job) for job in jobs]
-    kept = [fetch(place) for place in places]
-    missing = [number for number, data in enumerate(kept) if data is None]
-    missing.reverse()  # networks stand last and take longest: they go first
-    if len(missing) < len(jobs):
-        print(f"{what}: {len(jobs) - len(missing)} of {len(jobs)} were there already.")
-    todo = [jobs[number] for number in missing]
-    workers = choose_workers(WORKERS, len(todo))
-    for number, result in run_parallel(function, todo, workers, what):
-        kept[missing[number]] = json.dumps(result).encode()
-        store(places[missing[number]], kept[missing[number]])
-    return [json.loads(data) for data in kept]
-
-
-# %% tags=["hide-input"]
-CLUSTER_WAIT = 10  # seconds for a scheduler to answer, and without any worker
-SAME_EVERYWHERE = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
-
-
 def find_package(name):
     try:
         return importlib.import_module(name)
@@ -242,72 +93,152 @@ def find_package(name):
         return None
 
 
+def list_versions():
+    """Return the versions that decide over numbers; "" for what is not installed."""
+    names = ("tensorflow", "keras", "numpy", "music21")
+    versions = {name: getattr(find_package(name), "__version__", "") for name in names}
+    return {"Python": platform.python_version(), **versions}
+
+
+VERSIONS = list_versions()
+
+
+def trace(function):
+    """Return, by name, the sources and constants that a function is made of."""
+    found, parts = {}, [function]
+    for part in parts:  # what each uses is added behind it
+        part = inspect.unwrap(part)
+        if isinstance(part, (dict, list, tuple)):
+            parts += part.values() if isinstance(part, dict) else part
+        made = inspect.isfunction(part) or inspect.isclass(part)
+        made_here = made and part.__module__ == trace.__module__
+        if not made_here or part.__qualname__ in found:
+            continue
+        found[part.__qualname__] = ""
+        if inspect.isclass(part):
+            parts += [*vars(part).values(), *part.__bases__]
+            continue
+        with contextlib.suppress(OSError):  # Python itself makes a dataclass's methods
+            found[part.__qualname__] = inspect.getsource(part)
+        codes = [part.__code__]
+        for code in codes:
+            codes += filter(inspect.iscode, code.co_consts)
+            for name in code.co_names:
+                used = part.__globals__.get(name)
+                parts.append(used)
+                if name.isupper():
+                    found[name] = json.dumps(
+                        used, default=lambda x: getattr(x, "__qualname__", repr(x)))
+    return found
+
+
+def fingerprint(*values):
+    """Return a hash of functions and all that they use, pieces, arrays and settings."""
+    hashes = [joblib.hash(VERSIONS)]
+    for value in values:
+        value = trace(value) if inspect.isfunction(value) else value
+        value = vars(value) if is_dataclass(value) else value
+        value = fingerprint(*value) if isinstance(value, (list, tuple)) else value
+        hashes.append(joblib.hash(value))
+    return joblib.hash(hashes)
+
+
+# %% [markdown]
+# Folds, evaluations and files by the hundred run side by side, or on a Dask cluster if
+# the environment's `DASK_SCHEDULER` gives the address of its scheduler: several machines
+# with the same versions, the same numbers. A job whose worker is lost goes to another.
+# Networks stand last among jobs and take longest: they are begun first.
+
 # %% tags=["hide-input"]
+def start_quietly():
+    with quiet():
+        importlib.import_module("tensorflow").get_logger().setLevel("ERROR")
+
+
+def run_parallel(function, jobs, what):
+    """Yield (job number, result) of jobs, tuples of arguments, as they end."""
+
+    def numbered(number, job):
+        return number, function(*job)
+
+    if address := jobs and os.environ.get("DASK_SCHEDULER"):
+        results = run_on_cluster(numbered, jobs, address)
+    else:
+        gpu = tf.config.list_physical_devices("GPU")  # one serves one process best
+        room = 1 if gpu else psutil.virtual_memory().available // 2**30  # a GiB each
+        workers = max(1, min(WORKERS or joblib.cpu_count(), room, len(jobs)))
+        parallel = joblib.Parallel(workers, return_as="generator_unordered",
+                                   initializer=start_quietly, idle_worker_timeout=30)
+        results = parallel(joblib.delayed(numbered)(*job) for job in enumerate(jobs))
+    with warnings.catch_warnings():  # a process that has grown is replaced: no harm
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs")
+        yield from tqdm(results, what, len(jobs), leave=False, dynamic_ncols=True)
+
+
+def run_cached(function, jobs, cache_folder, what):
+    """Return each job's result, plain data; what the cache lacks is made and kept."""
+    places = [Path(cache_folder, what, fingerprint(function, *job)) for job in jobs]
+    kept = [fetch(place) for place in places]
+    missing = [number for number in reversed(range(len(jobs))) if kept[number] is None]
+    if len(missing) < len(jobs):
+        print(f"{what}: {len(jobs) - len(missing)} of {len(jobs)} from the cache.")
+    todo = [jobs[number] for number in missing]
+    for order, result in run_parallel(function, todo, what):
+        number = missing[order]
+        kept[number] = json.dumps(result).encode()
+        write_whole(places[number], gzip.compress(kept[number], mtime=0))
+    return [json.loads(data) for data in kept]
+
+
+# %% tags=["hide-input"]
+CLUSTER_WAIT = 10  # seconds for a scheduler to answer, and without any worker
+
+
 def check_workers(client):
     """Raise NotebookError unless all workers of a cluster are like this machine."""
     threads = client.nthreads()
-    if set(threads.values()) != {1}:
+    if set(threads.values()) - {1}:
         raise NotebookError(
-            "Start each Dask worker with --nthreads 1: Keras trains one fold a process."
-        )
+            "Start each Dask worker with --nthreads 1: Keras trains a fold a process.")
     for place, found in client.run(list_versions, on_error="ignore").items():
         if found != VERSIONS:
-            raise NotebookError(
-                f"The Dask worker {place} has {found}, this machine {VERSIONS}: "
-                "install the same versions."
-            )
+            raise NotebookError(f"The Dask worker {place} has {found}, this machine "
+                                f"{VERSIONS}: install the same versions.")
     print(f"The Dask cluster has {len(threads)} workers.")
 
 
-def await_results(client, futures):
-    """Yield results as futures end; TimeoutError if all workers are lost."""
-    last, known = time.monotonic(), set(client.nthreads())
-    while futures:
-        done = {future for future in futures if future.done()}
-        yield from (future.result() for future in done)
-        futures -= done
-        workers = set(client.nthreads())
-        if workers - known:  # one came late
-            check_workers(client)
-            known |= workers
-        if workers:
-            last = time.monotonic()
-        elif time.monotonic() - last > CLUSTER_WAIT:
-            raise TimeoutError
-        time.sleep(0.1)
-
-
-# %% tags=["hide-input"]
 def run_on_cluster(function, jobs, address):
     """Yield the results of jobs as they end, run by a Dask cluster."""
     dask = find_package("distributed")
     if not dask:
-        raise NotebookError(
-            "DASK_SCHEDULER is set: pip install distributed brings Dask, or unset it."
-        )
+        raise NotebookError("For DASK_SCHEDULER, pip install distributed, or unset it.")
     try:
         client = dask.Client(address, timeout=CLUSTER_WAIT, set_as_default=False)
     except (OSError, ValueError):
         raise NotebookError(
             f"No Dask scheduler answers at DASK_SCHEDULER={address}: start one (dask "
-            "scheduler), or unset it to work on this machine."
-        ) from None
+            "scheduler), or unset it to work on this machine.") from None
+    threads = {name: os.environ[name] for name in os.environ if "TF_NUM_" in name}
+    checked, last_seen = set(), time.monotonic()
     with client:
         try:
-            client.wait_for_workers(1, timeout=CLUSTER_WAIT)
-        except TimeoutError:
-            raise NotebookError(
-                f"The Dask scheduler at {address} has no worker: start some (dask "
-                f"worker {address} --nthreads 1), then run the cell again."
-            ) from None
-        threads = {name: os.environ[name] for name in SAME_EVERYWHERE}
-        client.register_worker_callbacks(partial(os.environ.update, threads))
-        check_workers(client)
-        try:
+            client.register_worker_callbacks(partial(os.environ.update, threads))
             futures = {client.submit(function, *j, pure=False) for j in enumerate(jobs)}
-            yield from await_results(client, futures)
+            while futures:
+                workers = set(client.nthreads())
+                if workers - checked:  # the first ones, or one that comes late
+                    check_workers(client)
+                    checked |= workers
+                last_seen = time.monotonic() if workers else last_seen
+                if time.monotonic() - last_seen > CLUSTER_WAIT:
+                    raise NotebookError(
+                        f"The scheduler at {address} has no worker: start some (dask "
+                        f"worker {address} --nthreads 1), then run the cell again.")
+                done = {future for future in futures if future.done()}
+                yield from (future.result() for future in done)
+                futures -= done
+                time.sleep(0.1)
         except (OSError, dask.CancelledError, dask.KilledWorker) as error:
             raise NotebookError(
                 f"The Dask cluster {address} lost the work ({type(error).__name__}): "
-                "what was finished is kept; mend it and run the cell again."
-            ) from None
+                "what was finished is kept; mend it and run the cell again.") from None

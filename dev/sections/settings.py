@@ -17,7 +17,7 @@
 # **Running it.** Put MIDI files of your own into `jazz_sample_files/` and
 # `Validation_samples/`, or keep the forty pieces that are there, and run all cells. On
 # two CPU cores without a GPU the whole notebook takes about a quarter of an hour, with
-# `QUICK_RUN = True` about a minute. Results that are finished are kept in `outputs/`,
+# `QUICK_RUN = True` a minute or two. Results that are finished are kept in `outputs/`,
 # so that a second run takes less than a minute and one that was cut short goes on where
 # it stopped.
 #
@@ -53,10 +53,8 @@ import sys
 
 if sys.version_info >= (3, 14):
     raise SystemExit(
-        f"TensorFlow has no package for Python {sys.version_info[0]}."
-        f"{sys.version_info[1]} yet. Make the environment with Python 3.13 instead: "
-        "pip install uv && uv venv --python 3.13 --seed .venv"
-    )
+        f"TensorFlow has no package for Python {sys.version[:4]} yet. Make the "
+        "environment with 3.13: pip install uv && uv venv --python 3.13 --seed .venv")
 
 # %%
 import asyncio
@@ -85,7 +83,6 @@ from collections import Counter, namedtuple
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, is_dataclass, replace
-from fractions import Fraction
 from functools import lru_cache, partial, wraps
 from pathlib import Path
 from typing import Annotated, Literal
@@ -125,8 +122,7 @@ from keras import Sequential, layers, ops
 from keras.layers import LSTM, Dense, Dropout
 from keras.optimizers import Adamax
 from music21.midi import ChannelModeMessages, ChannelVoiceMessages, MetaEvents
-from numpy.lib.stride_tricks import sliding_window_view
-from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter
+from pydantic import AfterValidator, BeforeValidator, Field
 from scipy.io import wavfile
 from sklearn import ensemble, metrics, model_selection
 from tqdm import tqdm
@@ -134,16 +130,11 @@ from tqdm import tqdm
 # %% tags=["active-ipynb"]
 # RUN_STARTED = time.perf_counter()
 # packages = (music21, tf, keras, np, scipy, sklearn, pd, joblib)
-# gpus = [gpu.name for gpu in tf.config.list_physical_devices("GPU")]
-# environment = {
-#     **{package.__name__: package.__version__ for package in packages},
-#     "Python": platform.python_version(),
+# pd.DataFrame({"": {package.__name__: package.__version__ for package in packages} | {
+#     "Python": platform.python_version(), "cores": psutil.cpu_count(),
 #     "system": f"{platform.system()} {platform.machine()}",
-#     "cores": psutil.cpu_count(),
 #     "memory, GiB": round(psutil.virtual_memory().total / 2**30),
-#     "GPUs": ", ".join(gpus) or "none"
-# }
-# pd.DataFrame({"": environment})
+#     "GPUs": len(tf.config.list_physical_devices("GPU"))}})
 
 # %% [markdown]
 # Everything in the cell after the next ones may be changed. A setting that makes no
@@ -175,29 +166,23 @@ class NotebookError(Exception):
         return [f"{type(self).__name__}: {self}"]
 
 
-def name_problem(what, error):
-    """Return the first problem that pydantic found with something, as a sentence."""
-    problem = error.errors()[0]
-    if problem["type"].startswith("missing"):
-        return f"{what} is missing."
-    words = re.sub(r"^(Value error, )?(Input|Value|It|List)\b", "it", problem["msg"])
-    return f"{what} is {problem['input']!r:.60}: {words}."
+def in_a_sentence(prefix, validate, /, *arguments, **named):
+    """Return what `validate` gives; what pydantic finds wrong is a NotebookError."""
+    try:
+        return validate(*arguments, **named)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        words = re.sub(r"^(Value error, )?(Input|Value|It|List)\b", "it", first["msg"])
+        found = f"{first['input']!r:.60}: {words}"
+        found = "missing" if first["type"].startswith("missing") else found
+        raise NotebookError(f"{prefix}{first['loc'][0]} is {found}.") from None
 
 
 def checked(function):
     """Return a function whose arguments are checked against its annotations."""
     settings = {"strict": True, "arbitrary_types_allowed": True}
     validated = pydantic.validate_call(function, config=settings)
-
-    @wraps(function)
-    def call(*arguments, **named):
-        try:
-            return validated(*arguments, **named)
-        except pydantic.ValidationError as error:
-            what = f"{function.__name__}: {error.errors()[0]['loc'][0]}"
-            raise NotebookError(name_problem(what, error)) from None
-
-    return call
+    return wraps(function)(partial(in_a_sentence, f"{function.__name__}: ", validated))
 
 
 # %% tags=["hide-input"]
@@ -222,15 +207,15 @@ Models = Annotated[Sequence[ModelName], Field(min_length=1), AfterValidator(diff
 
 # %% tags=["parameters"]
 QUICK_RUN: bool = False  # True: a minute's work, to try things out (from 1)
-# Files
+
 TRAINING_FOLDER: Folder = "jazz_sample_files"  # MIDI files to learn from (from 3)
 VALIDATION_FOLDER: Folder = "Validation_samples"  # MIDI files to compare with (from 3)
 OUTPUT_FOLDER: Folder = "outputs"  # where results go (from 3)
-# Encoding
+
 SEQUENCE_LENGTH: Count = 40  # events that a model sees before it predicts (from 4)
 VOCABULARY_SIZE: SizeOfVocabulary = 548  # 88 single notes, the rest chords (from 4)
 GRID: Cells = 12  # a quarter note: for triplets and sixteenths (from 3)
-# Training
+
 FOLDS: Count = 10  # parts of the training pieces, each held out once (from 7)
 MODELS: Models = ("published", "expressive")  # and "transformer": networks (from 12)
 TRAINING_MODE: Literal["every_step", "last_step"] = "every_step"  # last: slow (from 12)
@@ -242,7 +227,7 @@ EXPRESSIVE_EPOCHS: Count = 28  # of the final expressive model (from 12)
 EXPRESSIVE_FOLD_EPOCHS: Count = 12  # of the expressive model in each fold (from 12)
 WORKERS: CountOrZero = 0  # processes; 0: as cores and memory allow (from 3)
 SEED: RandomSeed = 2024  # of every random choice (from 6)
-# Generation
+
 LONGEST_COPY: CountOrZero = 0  # events in a row from a training piece, 0: any (from 12)
 TEMPERATURE: Temperature = 1.0  # below 1 safer, above 1 wilder (from 12)
 TOP_P: Share = 1.0  # draw from the likeliest tokens with this total share (from 12)
@@ -259,29 +244,24 @@ FLOOR_REPEATS: Count = 200  # real-versus-real comparisons for each floor (from 
 # %%
 def check_settings(settings, kinds):
     """Raise NotebookError where a setting, by name, is not of its kind."""
-    for name, kind in kinds.items():
-        try:
-            TypeAdapter(kind).validate_python(settings[name], strict=True)
-        except pydantic.ValidationError as error:
-            raise NotebookError(name_problem(name, error)) from None
+    model = pydantic.create_model("Settings", **kinds)
+    in_a_sentence("", model.model_validate, settings, strict=True)
 
 
 # %% tags=["active-ipynb"]
 # check_settings(globals(), __annotations__)
 # if QUICK_RUN:
-#     FOLDS, EPOCHS, PATIENCE = min(FOLDS, 2), min(EPOCHS, 1), 1
-#     EXPRESSIVE_EPOCHS, EXPRESSIVE_FOLD_EPOCHS = 1, 1
-#     GENERATED_PIECES, GENERATED_EVENTS = 3, 100
-#     FLOOR_REPEATS = 4
+#     FOLDS, FLOOR_REPEATS, GENERATED_PIECES, GENERATED_EVENTS = min(FOLDS, 2), 4, 3, 100
+#     EPOCHS = PATIENCE = EXPRESSIVE_EPOCHS = EXPRESSIVE_FOLD_EPOCHS = 1
 # RUN_KIND = "quick" if QUICK_RUN else "full"
-# random.seed(SEED)
-# keras.utils.set_random_seed(SEED)
+# keras.utils.set_random_seed(SEED)  # and NumPy's, and Python's own
 # pd.DataFrame({"value": {name: globals()[name] for name in __annotations__}})
 
 # %% [markdown]
 # Every plot uses one style, two sizes and one colour a role throughout: blue is real
 # music, orange is generated, the others are grey, green and purple. The palette (Okabe
-# and Ito's) can be told apart by colour-blind readers.
+# and Ito's) can be told apart by colour-blind readers. Tables show names of files as they
+# are: what stands between two dollar signs is no formula.
 
 # %%
 WIDE, TALL = (10, 3.2), (10, 6.4)
@@ -294,5 +274,4 @@ PLOT_STYLE = {"figure.figsize": WIDE, "figure.constrained_layout.use": True,
 # %% tags=["active-ipynb"]
 # # needed by the page
 # plt.rcParams.update(PLOT_STYLE)
-# pd.set_option("display.html.use_mathjax", False)  # names of files are no formulas
-# pd.set_option("display.max_colwidth", 80)
+# pd.set_option("display.html.use_mathjax", False, "display.max_colwidth", 80)

@@ -42,7 +42,6 @@ from .encoding import (
     EVENT,
     LONGEST_STEP,
     Vocabulary,
-    bar_places,
     build_vocabulary,
     decode,
     encode,
@@ -51,7 +50,7 @@ from .encoding import (
 from .expressive import EVENT_ORDER
 from .lstm import PublishedPredictor, train_published
 from .machinery import cannot_write, fingerprint, run_cached, write_whole
-from .novelty import Sources, generate_pieces
+from .novelty import Sources, cut_out, generate_pieces
 from .settings import (
     EPOCHS,
     EXPRESSIVE_FOLD_EPOCHS,
@@ -90,10 +89,7 @@ def count_steps(piece):
 
 
 def divergence(real, generated):
-    """Return the Kullback-Leibler divergence D(real‖generated) of counts, in nats.
-
-    Over the last axis; 0.5 is added to each count. NaN where a side has no counts.
-    """
+    """Return D(real‖generated) of counts in nats; NaN where a side has none."""
     empty = (real.sum(-1) == 0) | (generated.sum(-1) == 0)
     value = scipy.stats.entropy(real + 0.5, generated + 0.5, axis=-1)
     return np.where(empty, np.nan, value)
@@ -117,8 +113,7 @@ def compare(metric, real, generated):
     sums = [sum(map(count, pieces)) for pieces in (real, generated)]
     value = float(measure(*sums)) if all(np.ndim(counts) for counts in sums) else np.nan
     if np.isnan(value):
-        warnings.warn(f"{metric} is not defined: one side has nothing to count",
-                      stacklevel=2)
+        warnings.warn(f"{metric} is not defined: nothing to count", stacklevel=2)
     return value
 
 
@@ -135,10 +130,8 @@ def cut_excerpts(pieces, vocabulary, length, generator):
     for piece in pieces:
         events = encode(piece, vocabulary)
         start = generator.integers(max(len(events) - length, 0) + 1)
-        place = bar_places(events)[start]
-        events = events[start : start + length].copy()
-        events["step"][0] = place  # so that beats stay beats
-        excerpts.append(Piece(piece.name, decode(events, vocabulary), piece.tempo))
+        notes = decode(cut_out(events, start, start + length), vocabulary)
+        excerpts.append(Piece(piece.name, notes, piece.tempo))
     return excerpts
 
 
@@ -150,8 +143,7 @@ def usual_length(pieces, vocabulary):
 
 def choose_seeds(pieces, vocabulary, count, generator):
     """Return `count` windows of events from random places of some pieces."""
-    sequences = [encode(piece, vocabulary) for piece in pieces]
-    features, _ = make_windows(sequences, SEQUENCE_LENGTH)
+    features, _ = make_windows([encode(p, vocabulary) for p in pieces], SEQUENCE_LENGTH)
     return [features[i] for i in generator.integers(len(features), size=count)]
 
 
@@ -202,8 +194,7 @@ def run_fold(name, trainer, learning, stopping, held_out, seed):
     seeds = choose_seeds(learning, model.vocabulary, len(real), generator)
     length = usual_length(held_out, model.vocabulary)
     generated = generate_pieces(model, seeds, length, generator=generator)
-    for metric in HEADLINE_METRICS:
-        row[metric] = compare(metric, real, generated)
+    row |= {metric: compare(metric, real, generated) for metric in HEADLINE_METRICS}
     keras.utils.clear_session()  # the process goes on with another fold
     return {"row": row, "curve": [float(loss) for loss in curve], "streams": streams}
 
@@ -213,34 +204,28 @@ def list_fold_jobs(names, pieces, folds, seed):
     jobs = []
     for name, (number, (train, test)) in itertools.product(names, enumerate(folds)):
         parts = (*hold_back(train, seed + number), test)
-        learning, stopping, held_out = ([pieces[i] for i in part] for part in parts)
-        trainer = TRAINERS[name]
-        jobs.append((name, trainer, learning, stopping, held_out, seed + number))
+        own = ([pieces[i] for i in part] for part in parts)
+        jobs.append((name, TRAINERS[name], *own, seed + number))
     return jobs
 
 
 def cross_validate(names, pieces, folds, seed, cache_folder):
-    """Return a table with a row a model and fold, and the losses by (model, fold).
-
-    A third table has a row for each stream of events as well.
-    """
-    jobs = list_fold_jobs(names, pieces, folds, seed)
+    """Return a table of folds, losses by (model, fold), and a table of streams."""
+    jobs, rows, curves, streams = list_fold_jobs(names, pieces, folds, seed), [], {}, []
     results = run_cached(run_fold, jobs, cache_folder, "folds")
-    rows, curves, streams = [], {}, []
     for (name, *_, held_out, fold_seed), result in zip(jobs, results):
         place = {"model": name, "fold": fold_seed - seed + 1}
         files = "; ".join(piece.name for piece in held_out)
         rows.append({**place, "pieces_held_out": files, **result["row"]})
         curves[name, place["fold"]] = result["curve"]
-        for stream, scores in result["streams"].items():
-            streams.append({**place, "stream": stream, **scores})
+        streams += [{**place, "stream": stream, **scores}
+                    for stream, scores in result["streams"].items()]
     return pd.DataFrame(rows), curves, pd.DataFrame(streams)
 
 
 # %% tags=["active-ipynb"]
 # fold_table, fold_curves, stream_table = cross_validate(
-#     (*BASELINES, *MODELS), training_pieces, folds, SEED, CACHE_FOLDER
-# )
+#     (*BASELINES, *MODELS), training_pieces, folds, SEED, CACHE_FOLDER)
 # save_table(fold_table.assign(run=RUN_KIND), "cross_validation")
 # save_table(stream_table.assign(run=RUN_KIND), "streams")
 # networks = fold_table[fold_table["model"].isin(MODELS)].set_index(["model", "fold"])
@@ -346,8 +331,8 @@ def save_model(model, path):
     """Keep a network's model as a bundle: one zip, whose checksums tell damage."""
     learnt = [[piece.name, piece.metre, encode(piece, model.vocabulary).tolist()]
               for piece in model.sources.pieces]
-    known = {**{"name": model.name, "tempo": model.tempo, "settings": model.settings},
-             **{"vocabulary": model.vocabulary.chords, "sources": learnt}}
+    known = {"name": model.name, "tempo": model.tempo, "settings": model.settings,
+             "vocabulary": model.vocabulary.chords, "sources": learnt}
     buffer = io.BytesIO()
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -374,7 +359,7 @@ def load_model(path):
             network = keras.saving.load_model(weights, compile=False, safe_mode=True)
         words = "its parts do not belong together"
         name, tempo, settings = (known[key] for key in ("name", "tempo", "settings"))
-        vocabulary, pieces = Vocabulary(known["vocabulary"]), []
+        vocabulary, pieces, parts = Vocabulary(known["vocabulary"]), [], []
         size = network.output_shape
         if network.name in FIXED_SCHEDULE:
             size = size[EVENT_ORDER.index("token")]
@@ -386,7 +371,6 @@ def load_model(path):
         if size[-1] != len(vocabulary):
             words = f"it knows {size[-1]} tokens and names {len(vocabulary)}"
             raise ValueError
-        parts = []
         for title, metre, rows in known["sources"]:
             parts.append(np.array([tuple(row) for row in rows], dtype=EVENT))
             notes = decode(parts[-1], vocabulary)
@@ -395,9 +379,8 @@ def load_model(path):
     except FileNotFoundError:
         raise NotebookError(f"There is no model {path}: run the notebook.") from None
     except Exception:  # damaged archives make their readers raise errors of every kind
-        raise NotebookError(
-            f"The model {path} is refused: {words}. Train it again."
-        ) from None
+        words = f"The model {path} is refused: {words}. Train it again."
+        raise NotebookError(words) from None
     return Model(name, predictor, vocabulary, rhythm, tempo, settings, sources)
 
 
@@ -408,7 +391,7 @@ def final_model(name, pieces, epochs, seed, path):
         try:
             model = load_model(path)
             if model.settings.get("fingerprint") == key:
-                print(f"The {name} model was there already.")
+                print(f"The {name} model is that of {path}.")
                 return model
         except NotebookError as error:
             print(error)

@@ -41,12 +41,10 @@ from .settings import GRID, NotebookError
 # %%
 MOOD_EVENTS = 100  # events that are given one mood
 MOOD_SHARE, MOOD_LEFT_OUT = 0.3, 0.25  # stretches told; then each of the two left out
-# fmt: off
 KEY_PROFILES = np.array([
     [6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88],  # major
     [6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17],  # minor
 ])
-# fmt: on
 # What is usual in a corpus: means and spreads (4,) of the measures below, and terciles
 # (2, 2), the lower and the upper bound of energy and brightness.
 MoodScale = namedtuple("MoodScale", "means spreads terciles")
@@ -59,16 +57,15 @@ def measure_events(events, notes):
     """
     struck = notes[events[:, 0]]
     each, pitches = struck.sum(axis=1), struck.sum(axis=0)
-    classes = np.bincount((np.arange(PITCHES) + LOWEST_PITCH) % 12, pitches)
+    keys, mode = np.arange(PITCHES) + LOWEST_PITCH, 0.0
+    classes = np.bincount(keys % 12, pitches)
     quarters = max(events[1:, 1].sum() / GRID, 1)
     velocity = (each * (events[:, 3] + 0.5) * VELOCITY_WIDTH).sum() / each.sum()
-    height = pitches @ (np.arange(PITCHES) + LOWEST_PITCH) / pitches.sum()
-    mode = 0.0
     if np.std(classes):
-        keys = range(12)
-        turned = [np.roll(profile, key) for profile in KEY_PROFILES for key in keys]
-        fits = np.corrcoef([classes, *turned])[0, 1:].reshape(2, 12)
-        mode = float(fits[0].max() - fits[1].max())
+        turned = [np.roll(row, key) for row in KEY_PROFILES for key in range(12)]
+        major, minor = np.corrcoef([classes, *turned])[0, 1:].reshape(2, 12).max(axis=1)
+        mode = major - minor
+    height = pitches @ keys / pitches.sum()
     return np.array([np.log(each.sum() / quarters), velocity, mode, height])
 
 
@@ -84,10 +81,9 @@ def classify_mood(scores, scale):
 
 def find_scale(rows, notes):
     """Return the mood scale of a corpus: rows of integers (events, 4)."""
-    measures = np.array(
-        [measure_events(events[start : start + MOOD_EVENTS], notes) for events in rows
-         for start in range(0, max(1, len(events) - MOOD_EVENTS // 2), MOOD_EVENTS)]
-    )
+    measures = np.array([
+        measure_events(events[start : start + MOOD_EVENTS], notes) for events in rows
+        for start in range(0, max(1, len(events) - MOOD_EVENTS // 2), MOOD_EVENTS)])
     spreads = np.maximum(measures.std(axis=0), 1e-6)
     scale = MoodScale(measures.mean(axis=0), spreads, np.zeros((2, 2)))
     terciles = np.quantile(score_mood(measures, scale), [1 / 3, 2 / 3], axis=0)
@@ -98,19 +94,9 @@ def label_moods(events, notes, scale):
     """Return the moods (events, 2) of the stretch that each event stands in."""
     labels = np.zeros((len(events), 2), dtype=np.int8)
     for start in range(0, len(events), MOOD_EVENTS):
-        end = min(start + MOOD_EVENTS, len(events))
-        measures = measure_events(events[max(0, end - MOOD_EVENTS) : end], notes)
+        end = start + MOOD_EVENTS
+        measures = measure_events(events[:end][-MOOD_EVENTS:], notes)
         labels[start:end] = classify_mood(score_mood(measures, scale), scale)
-    return labels
-
-
-def leave_out_moods(labels, generator):
-    """Return moods (events, 2) with most stretches set to 0, which is any mood."""
-    labels = labels.astype(np.int32)
-    for start in range(0, len(labels), MOOD_EVENTS):
-        told = generator.random() < MOOD_SHARE
-        kept = generator.random(2) >= MOOD_LEFT_OUT
-        labels[start : start + MOOD_EVENTS] *= (told & kept).astype(np.int32)
     return labels
 
 
@@ -121,8 +107,8 @@ def leave_out_moods(labels, generator):
 # joined in a random order and cut into 64 streams; windows of 32 events follow one
 # another in each stream, and the states are handed on, so that the memory reaches back to
 # a piece's beginning. Only the pieces that are being read are laid out, however many
-# there are. The step size warms up and fades away on a fixed schedule, the final model's
-# longer than that of the folds; nothing is stopped early.
+# there are. The step size fades away on a fixed schedule, the final model's longer than
+# that of the folds; nothing is stopped early.
 
 # %%
 SCHEDULE = {
@@ -130,33 +116,24 @@ SCHEDULE = {
     "streams": 64,  # side by side
     "window": 32,  # events an update
     "rate": 0.004,  # of AdamW
-    "warm_up": 20,  # updates
     "weight_decay": 0.02,
-    "loss_weights": (1.0, 1.0, 0.5, 0.8),  # of the streams in EVENT_ORDER
 }
 STREAM_COLUMNS = (1, 0, 2, 3)  # of EVENT_ORDER, where tokens stand before steps
-KEPT_DESCRIPTIONS = 128  # pieces in a key that are laid out at once, at most
 
 
 class KeyedPieces:
     """Pieces in twelve keys, described when they are asked for."""
 
     def __init__(self, pieces, vocabulary):
-        self.notes = multi_hot(vocabulary)
-        self.pieces = [
-            [tabulate(s).astype(np.int16) for s in encode_all_keys([piece], vocabulary)]
-            for piece in pieces
-        ]
-        home = SEMITONES.index(0)
-        self.scale = find_scale([piece[home] for piece in self.pieces], self.notes)
-        self.events = sum(len(piece[home]) for piece in self.pieces)
-        pieces, notes, scale = self.pieces, self.notes, self.scale
-        self.describe = lru_cache(KEPT_DESCRIPTIONS)(
-            lambda number, key: describe_events(pieces[number][key], vocabulary)
-        )
+        keyed = [encode_all_keys([piece], vocabulary) for piece in pieces]
+        pieces = [[tabulate(s).astype(np.int16) for s in piece] for piece in keyed]
+        home, notes = SEMITONES.index(0), multi_hot(vocabulary)
+        scale = self.scale = find_scale([keys[home] for keys in pieces], notes)
+        self.pieces, self.events = pieces, sum(len(keys[home]) for keys in pieces)
+        self.describe = lru_cache(128)(  # pieces in a key that are laid out at once
+            lambda number, key: describe_events(pieces[number][key], vocabulary))
         self.label = lru_cache(None)(
-            lambda number, key: label_moods(pieces[number][key], notes, scale)
-        )
+            lambda number, key: label_moods(pieces[number][key], notes, scale))
 
     def draw(self, generator):
         """Return (piece, key, moods) of all pieces, in random order and keys."""
@@ -164,7 +141,10 @@ class KeyedPieces:
         for number in generator.permutation(len(self.pieces)).tolist():
             own = generator.random() < SCHEDULE["own_key"]
             key = SEMITONES.index(0 if own else generator.choice(SEMITONES))
-            moods = leave_out_moods(self.label(number, key), generator)
+            moods = self.label(number, key).astype(np.int32)
+            for start in range(0, len(moods), MOOD_EVENTS):  # 0 is any mood
+                told, kept = generator.random() < MOOD_SHARE, generator.random(2)
+                moods[start : start + MOOD_EVENTS] *= told & (kept >= MOOD_LEFT_OUT)
             parts.append((number, key, moods))
         return parts
 
@@ -181,8 +161,8 @@ class KeyedPieces:
                 here = numbers == number
                 own = places[here] - ends[number] + len(moods)
                 before, *others = (part[own] for part in self.describe(piece, key))
-                before = np.concatenate([before, moods[own]], axis=1)
-                for which, part in enumerate((before, *others)):
+                told = np.concatenate([before, moods[own]], axis=1)
+                for which, part in enumerate((told, *others)):
                     empty = np.empty((*places.shape, part.shape[1]), part.dtype)
                     rows.setdefault(which, empty)[here] = part
             yield [*rows.values()]
@@ -201,43 +181,30 @@ def stream_losses(outputs, current):
 
 def make_update(network, updates):
     """Return a function that learns from one window and hands the states on."""
-    warm_up = min(SCHEDULE["warm_up"], updates // 4)
-    rate, weights = SCHEDULE["rate"], SCHEDULE["loss_weights"]
-    schedule = keras.optimizers.schedules.CosineDecay(
-        rate / 20, max(updates - warm_up, 1), alpha=0.01, warmup_target=rate,
-        warmup_steps=warm_up)  # fmt: skip
+    rate = keras.optimizers.schedules.CosineDecay(SCHEDULE["rate"], updates, 0.01)
     optimizer = keras.optimizers.AdamW(rate, SCHEDULE["weight_decay"], beta_2=0.99,
                                        global_clipnorm=1.0)
     # There is one device: sums over devices would keep each fold's graph in memory.
     optimizer._all_reduce_sum_gradients = lambda gradients: gradients
     optimizer.build(network.trainable_variables)
 
+    @tf.function(autograph=False)
     def learn(before, current, heard, *states):
         inputs = [before, current, tf.cast(heard, tf.float32), *states]
         with tf.GradientTape() as tape:
             outputs = network(inputs, training=True)
-            losses = [tf.reduce_mean(nats) for nats in stream_losses(outputs, current)]
-            total = tf.add_n([nats * w for nats, w in zip(losses, weights)])
-        gradients = tape.gradient(total, network.trainable_variables)
+            loss = tf.reduce_mean(tf.add_n(stream_losses(outputs, current)))
+        gradients = tape.gradient(loss, network.trainable_variables)
         optimizer.apply_gradients(zip(gradients, network.trainable_variables))
-        return tf.add_n(losses), outputs[4:]
+        return loss, outputs[4:]
 
-    compiled = tf.function(learn, autograph=False)
-
-    def update(*window):
-        optimizer.learning_rate.assign(schedule(optimizer.iterations))
-        return compiled(*window)
-
-    return update
+    return learn
 
 
 # %%
-def train_network(shape, learning, stopping, vocabulary, seed, epochs):
-    """Return a trained network of a shape as a predictor, and its losses by epoch.
-
-    The losses add up all streams, on the stopping pieces if there are any.
-    """
-    network = build_expressive(vocabulary, shape, seed)
+def train_expressive(learning, stopping, vocabulary, seed, epochs, shape=None):
+    """Return a trained predictor and its losses by epoch, of stopping pieces if any."""
+    network = build_expressive(vocabulary, shape or EXPRESSIVE, seed)
     pieces = KeyedPieces(learning, vocabulary)
     predictor = ExpressivePredictor(network, vocabulary, pieces.scale)
     window = min(SCHEDULE["window"], pieces.events)
@@ -246,7 +213,7 @@ def train_network(shape, learning, stopping, vocabulary, seed, epochs):
     for _ in range(epochs):
         parts = pieces.draw(generator)
         windows = sum(len(moods) for _, _, moods in parts) // streams // window
-        update = update or make_update(network, epochs * windows)
+        update = update or make_update(network, max(1, epochs * windows))
         states, losses = zero_states(network, streams), []
         for part in pieces.read(parts, streams, window, generator):
             loss, states = update(*map(tf.constant, part), *states)
@@ -258,14 +225,8 @@ def train_network(shape, learning, stopping, vocabulary, seed, epochs):
     return predictor, curve
 
 
-def train_expressive(learning, stopping, vocabulary, seed, epochs):
-    """Return the trained expressive network as a predictor, and its losses."""
-    return train_network(EXPRESSIVE, learning, stopping, vocabulary, seed, epochs)
-
-
-def train_transformer(learning, stopping, vocabulary, seed, epochs):
-    """Return the transformer in place of the LSTM, trained, and its losses."""
-    return train_network(TRANSFORMER, learning, stopping, vocabulary, seed, epochs)
+def train_transformer(*arguments):
+    return train_expressive(*arguments, shape=TRANSFORMER)
 
 
 # %% [markdown]
@@ -292,15 +253,13 @@ class ExpressivePredictor:
 
     def __init__(self, network, vocabulary, scale):
         self.network, self.vocabulary, self.scale = network, vocabulary, scale
-        names = ("reader", *(f"{stream}_head" for stream in EVENT_ORDER))
-        self.reader, *self.heads = (network.get_layer(name) for name in names)
+        self.reader = network.get_layer("reader")
+        self.heads = [network.get_layer(f"{stream}_head") for stream in EVENT_ORDER]
         self.notes = tf.constant(multi_hot(vocabulary))
         self.tops = tf.constant([chord[-1] for chord in vocabulary.chords], tf.int32)
-        signature = [
-            tf.TensorSpec((None, None, 8), tf.int32),
-            tf.TensorSpec((None, None, MEMORY_CELLS), tf.float32),
-            [tf.TensorSpec(state.shape) for state in network.inputs[3:]],
-        ]
+        signature = [tf.TensorSpec((None, None, 8), tf.int32),
+                     tf.TensorSpec((None, None, MEMORY_CELLS), tf.float32),
+                     [tf.TensorSpec(state.shape) for state in network.inputs[3:]]]
 
         def listen(before, onsets, states):
             return self.reader([before, onsets, *states], training=False)[2:]
@@ -323,27 +282,25 @@ class ExpressivePredictor:
         before, *others = describe_events(events, self.vocabulary)
         before = np.pad(before, ((0, 0), (0, 2)))  # of no mood
         room = ((0, -len(events) % LONGEST_JUDGED), (0, 0))
-        arrays = [np.pad(row, room)[None] for row in (before, *others)]
-        for start in range(0, arrays[0].shape[1], LONGEST_JUDGED):
-            part = slice(start, start + LONGEST_JUDGED)
-            part = [tf.constant(array[:, part]) for array in arrays]
-            *row, states = self.judge(*part, states)
-            rows.append([array.numpy() for array in row])
+        arrays = [np.pad(row, room).reshape(-1, 1, LONGEST_JUDGED, row.shape[1])
+                  for row in (before, *others)]
+        for part in zip(*arrays):
+            *row, states = self.judge(*map(tf.constant, part), states)
+            rows.append(row)
         both = [np.concatenate(part, 1)[:, 1 : len(events)] for part in zip(*rows)]
         return dict(zip(EVENT_ORDER, zip(*both)))
 
     def draw_event(self, stage, moods, uniforms, banned, temperatures, cut, guided):
         """Return the stage behind one new event of every stream.
 
-        `uniforms`: (pieces, 4) numbers below 1; `banned`: tokens (pieces, any) that may
-        not come, −1 for none; `cut`: top_p and top_k. If guided, the second half of
-        the streams has not heard the mood.
+        `uniforms`: (pieces, 4) below 1; `banned`: tokens that may not come, −1: none;
+        `cut`: top_p, top_k. If guided, the second half has not heard the mood.
         """
-        last, zeros = stage.last, tf.zeros_like(stage.last[:, 0])
+        last = stage.last
+        event = dict.fromkeys(EVENT.names, tf.zeros_like(last[:, 0]))
         before = tf.concat([last, moods], 1)[:, None]
         inputs = [before, stage.onsets[:, None], *stage.states]
         read, roll, *states = self.reader(inputs)
-        event = {"token": zeros, "step": zeros, "duration": zeros, "velocity": zeros}
         for number, (stream, head) in enumerate(zip(EVENT_ORDER, self.heads)):
             position = (last[:, 4] + event["step"]) % BAR
             current = tf.stack([*event.values(), position], 1)[:, None]
@@ -360,8 +317,8 @@ class ExpressivePredictor:
             drawn = draw_classes(logits, uniforms[:, number], *settings)
             event[stream] = tf.tile(drawn, [2]) if guided else drawn
         token, step, duration, _ = event.values()
-        interval = tf.gather(self.tops, token) - tf.gather(self.tops, last[:, 0])
-        interval = tf.clip_by_value(interval, -WIDEST, WIDEST) + WIDEST
+        move = tf.gather(self.tops, token) - tf.gather(self.tops, last[:, 0])
+        interval = tf.clip_by_value(move, -WIDEST, WIDEST) + WIDEST
         cells = tf.gather(tf.constant(DURATIONS, tf.float32), duration)
         left = tf.where(tf.gather(self.notes, token) > 0, cells[:, None], left)
         ahead = tf.range(MEMORY_CELLS)[None] - step[:, None]
@@ -378,41 +335,36 @@ class ExpressivePredictor:
         if guided:  # each stream once more, without its mood
             seeds = [*seeds, *seeds]
             moods = np.concatenate([moods, np.zeros_like(moods)])
-        stage = self.read(seeds, moods)
-        key = (*cut, guided)
-        if key not in self.writers:
-            self.writers[key] = tf.function(
-                lambda *inputs: self.draw_event(*inputs, cut, guided), autograph=False
-            )
-        temperatures = np.multiply(STREAM_TEMPERATURES, float(temperature))
-        temperatures = tf.constant(temperatures, tf.float32)
-        moods, compiled = tf.constant(moods, tf.int32), []
+        draw = tf.function(lambda *x: self.draw_event(*x, cut, guided), autograph=False)
+        draw = self.writers.setdefault((*cut, guided), draw)
+        warmth = tf.constant(np.multiply(STREAM_TEMPERATURES, temperature), tf.float32)
+        told, compiled = tf.constant(moods, tf.int32), []
 
         def step(stage, uniforms, banned):
             banned = tf.constant(banned, tf.int32)
-            inputs = (stage, moods, tf.constant(uniforms), banned, temperatures)
+            inputs = (stage, told, tf.constant(uniforms), banned, warmth)
             if not compiled:  # looked up once, not at each event
-                compiled.append(self.writers[key].get_concrete_function(*inputs))
+                compiled.append(draw.get_concrete_function(*inputs))
             stage = compiled[0](*inputs)
             return stage.last.numpy()[:pieces, :4], stage
 
-        return step, stage
+        return step, self.read(seeds, moods)
 
     def read(self, seeds, moods):
         """Return the stage behind seeds, EVENT windows that are equally long."""
-        parts, left, notes = [], [], self.notes.numpy()
+        parts, left = [], []
         for seed in seeds:
             events = tabulate(seed)
             rows = np.concatenate([events, events[-1:]])  # and what comes behind it
             parts.append(describe_events(rows, self.vocabulary))
-            left.append(hold_keys(events, notes)[-1])
+            left.append(hold_keys(events, self.notes.numpy())[-1])
         before, _, heard = (np.stack(arrays) for arrays in zip(*parts))
         told = np.repeat(np.asarray(moods, np.int32)[:, None], before.shape[1], axis=1)
         told = np.concatenate([before, told], 2)
-        states = zero_states(self.network, len(left))
+        states, last = zero_states(self.network, len(left)), before.shape[1] - 1
         onsets = heard[..., PITCHES:].astype(np.float32)
-        for start in range(0, before.shape[1] - 1, LONGEST_JUDGED):
-            part = slice(start, min(start + LONGEST_JUDGED, before.shape[1] - 1))
+        for start in range(0, last, LONGEST_JUDGED):
+            part = slice(start, min(start + LONGEST_JUDGED, last))
             states = self.listen(told[:, part], onsets[:, part], states)
         arrays = (before[:, -1], np.array(left, np.float32), onsets[:, -1])
         return Stage(*map(tf.constant, arrays), tuple(states))
@@ -433,37 +385,31 @@ class ExpressivePredictor:
 
 # %%
 LONGEST_LOOP, LOOP_TURNS, LOOP_EVENTS = 8, 4, 12
-LONGEST_HISTORY = LONGEST_LOOP * LOOP_TURNS  # events that the guard looks back
 
 
 def closes_loop(history, tokens):
     """Return which streams (streams, events) would loop if their next tokens came."""
-    looping = np.zeros(len(tokens), dtype=bool)
+    looping, heard = np.zeros(len(tokens), bool), np.column_stack([history, tokens])
     for period in range(1, LONGEST_LOOP + 1):
         width = max(LOOP_TURNS * period, LOOP_EVENTS)
-        if history.shape[1] + 1 >= width:
-            recent = np.column_stack([history[:, history.shape[1] + 1 - width :],
-                                      tokens])
+        if heard.shape[1] >= width:
+            recent = heard[:, -width:]
             looping |= (recent[:, period:] == recent[:, :-period]).all(axis=1)
     return looping
 
 
 def write_events(predictor, seeds, length, sampling, generators, rhythm, moods=None,
-                 watch=None):  # fmt: skip
+                 watch=None):
     """Return new events (streams, length), and how often each stream left a loop.
 
-    `seeds`: EVENT windows; `sampling`: temperature, top_p, top_k; `rhythm`: real events
-    to borrow time and touch from; `moods`: (streams, 2), 0 for any; `watch`: told the
-    share that is done.
+    `rhythm`: real events to borrow time and touch from; the rest: `generate_pieces`.
     """
     streams = len(seeds)
     moods = np.zeros((streams, 2), np.int32) if moods is None else np.array(moods)
     whole = hasattr(predictor, "scale")  # it writes whole events, not tokens alone
     if not whole and moods.any():
-        raise NotebookError(
-            "Nothing was generated: this model knows tokens and no mood; ask "
-            "`expressive`."
-        )
+        raise NotebookError("Nothing was generated: this model knows tokens and no "
+                            "mood; ask `expressive`.")
     step, place = predictor.begin(seeds, tuple(sampling), moods)
     history = np.array([seed["token"] for seed in seeds])
     rows, loops, width = [], np.zeros(streams, dtype=int), 4 if whole else 1
@@ -483,13 +429,12 @@ def write_events(predictor, seeds, length, sampling, generators, rhythm, moods=N
             loops[looping] += 1
         place = after
         rows.append(row)
-        history = np.column_stack([history, row[:, 0]])[:, -LONGEST_HISTORY:]
+        history = np.column_stack([history, row[:, 0]])[:, -LONGEST_LOOP * LOOP_TURNS :]
     written = []
     for columns, generator in zip(np.stack(rows, axis=1), generators):
         events = np.zeros(length, EVENT) if whole else generator.choice(rhythm, length)
         events["step"] = np.minimum(events["step"], LONGEST_STEP)
-        names = ("token", "step", "duration", "velocity")
-        for name, column in zip(names, columns.T):
+        for name, column in zip(EVENT.names, columns.T):
             events[name] = column
         written.append(events)
     return written, loops

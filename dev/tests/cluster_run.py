@@ -37,10 +37,11 @@ def train_and_die(*arguments):
     return trained
 
 
-def list_results(paths, jobs):
+def list_results(folder, jobs):
     """Return what files hold, and what folds gave but for the time that they took."""
-    files = [str(getattr(each, "notes", each)) for each in load_pieces(paths)]
-    rows = sorted(run_parallel(run_fold, jobs, 1, ""), key=lambda row: row[0])
+    read, table = load_corpus(folder, "training", {})
+    files = [*(str(piece.notes) for piece in read), *table["reason"]]
+    rows = sorted(run_parallel(run_fold, jobs, ""), key=lambda row: row[0])
     for _, result in rows:
         del result["row"]["seconds"]
     return files, [result for _, result in rows]
@@ -50,10 +51,12 @@ files = find_midi_files(ROOT / "jazz_sample_files")[:6]
 pieces = [replace(piece, notes=piece.notes[:90]) for piece in map(parse_midi, files)]
 jobs = list_fold_jobs(("published", "unigram"), pieces, make_folds(pieces, 2, 5), 5)
 mortal = [(jobs[0][0], train_and_die, *jobs[0][2:]), *jobs[1:]]
-rubbish = LOG.with_name("rubbish.mid")
-rubbish.write_bytes(b"no music")
-paths = [*files[:2], rubbish]
+folder = LOG.with_name("music")
+folder.mkdir()
+(folder / "rubbish.mid").write_bytes(b"no music")
+for path in files[:2]:
+    (folder / path.name).write_bytes(path.read_bytes())
 np.set_printoptions(threshold=10**6)
-there = list_results(paths, mortal)
+there = list_results(folder, mortal)
 del os.environ["DASK_SCHEDULER"]
-print("RESULT", json.dumps({"here": list_results(paths, jobs), "there": there}))
+print("RESULT", json.dumps({"here": list_results(folder, jobs), "there": there}))

@@ -343,7 +343,7 @@ def test_the_panel_works_in_jupyterlab(browser, folder):
             """() => {
               const cells = window.jupyterapp.shell.currentWidget.content
               const at = cells.widgets.findIndex(
-                cell => cell.model.sharedModel.source.includes('studio.open_with'))
+                cell => cell.model.sharedModel.source.includes('studio.generate'))
               cells.activeCellIndex = at
               return cells.scrollToItem(at, 'start')
             }"""

@@ -1,6 +1,10 @@
 """A folder of pieces: its table, its refusals."""
 
+import contextlib
+import io
+import logging
 import os
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -124,13 +128,52 @@ def test_parallel_reading_gives_the_same(notebook, load, monkeypatch):
         assert rows(a) == rows(b) and a.notes.dtype == b.notes.dtype
 
 
-def test_processes_end_each_job_with_its_number(notebook):
-    assert sorted(notebook.run_parallel(divmod, [(7, 2), (9, 4)], 2, "dividing")) == [
+def test_processes_end_each_job_with_its_number(notebook, monkeypatch):
+    monkeypatch.setattr(notebook, "WORKERS", 2)
+    assert sorted(notebook.run_parallel(divmod, [(7, 2), (9, 4)], "dividing")) == [
         (0, (3, 1)), (1, (2, 1))]  # fmt: skip
 
 
-def test_workers_follow_the_request_and_the_jobs(notebook):
-    assert notebook.choose_workers(1, 9) == 1
-    assert notebook.choose_workers(8, 1) == 1
-    assert notebook.choose_workers(0, 0) == 1
-    assert notebook.choose_workers(2, 9, gibibytes=10**6) == 1
+def log_twice():
+    """Let TensorFlow log a warning and an error; return what was logged."""
+    import tensorflow
+
+    with contextlib.redirect_stderr(io.StringIO()) as shown:
+        handler = logging.StreamHandler(shown)
+        tensorflow.get_logger().addHandler(handler)
+        tensorflow.get_logger().warning("retracing")
+        tensorflow.get_logger().error("broken")
+        tensorflow.get_logger().removeHandler(handler)
+    return "retracing" in shown.getvalue(), "broken" in shown.getvalue()
+
+
+def test_processes_keep_the_warnings_of_tensorflow_to_themselves(notebook, monkeypatch):
+    monkeypatch.setattr(notebook, "WORKERS", 2)
+    results = dict(notebook.run_parallel(log_twice, [(), ()], ""))
+    assert results == {0: (False, True), 1: (False, True)}
+
+
+@pytest.mark.parametrize(
+    ("requested", "cores", "gibibytes", "gpus", "jobs", "workers"),
+    [(1, 4, 99, [], 9, 1), (8, 4, 99, [], 1, 1), (0, 4, 99, [], 9, 4),
+     (0, 4, 99, [], 0, 1), (8, 4, 3.5, [], 9, 3), (2, 4, 0.1, [], 9, 1),
+     (8, 4, 99, ["GPU"], 9, 1)],
+)  # fmt: skip
+def test_workers_follow_the_request_and_the_machine(
+    notebook, monkeypatch, requested, cores, gibibytes, gpus, jobs, workers
+):
+    memory = SimpleNamespace(available=int(gibibytes * 2**30))
+    chosen = []
+    monkeypatch.setattr(notebook, "WORKERS", requested)
+    monkeypatch.setattr(notebook.psutil, "virtual_memory", lambda: memory)
+    monkeypatch.setattr(notebook.joblib, "cpu_count", lambda: cores)
+    monkeypatch.setattr(notebook.tf.config, "list_physical_devices", lambda _: gpus)
+
+    def spy(workers, **_):
+        chosen.append(workers)
+        return lambda calls: [function(*rest) for function, rest, _ in calls]
+
+    monkeypatch.setattr(notebook.joblib, "Parallel", spy)
+    results = notebook.run_parallel(divmod, [(7, 2)] * jobs, "")
+    assert list(results) == [(number, (3, 1)) for number in range(jobs)]
+    assert chosen == [workers]

@@ -2,6 +2,7 @@
 
 import io
 import re
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -35,7 +36,8 @@ def without(notebook, monkeypatch, *names):
 @pytest.mark.parametrize("pitch, hertz", [(69, 440.0), (72, 523.25), (81, 880.0)])
 def test_a_note_sounds_at_its_pitch(notebook, pitch, hertz):
     piece = melody([pitch], step=2)
-    played = notebook.play_piano(notebook.midi_bytes(piece.notes, 120, "", ()))
+    sound = notebook.render_sound(piece.notes, 120)
+    played = soundfile.read(io.BytesIO(sound.data))
     for samples, rate in (played, notebook.play_tones(piece.notes, 120)):
         assert loudest_frequency(samples, rate) == pytest.approx(hertz, rel=0.01)
 
@@ -53,7 +55,7 @@ def test_a_softer_note_is_softer(notebook):
     notes = melody([60, 60], step=2).notes
     notes["velocity"] = 100, 30
     for samples, rate in (
-        notebook.play_piano(notebook.midi_bytes(notes, 120, "", ())),
+        soundfile.read(io.BytesIO(notebook.render_sound(notes, 120).data)),
         notebook.play_tones(notes, 120),
     ):
         loud, soft = samples[: rate // 2], samples[rate : rate + rate // 2]
@@ -182,15 +184,16 @@ def test_no_pitch_is_lost_in_the_score(notebook):
 
 def test_the_key_is_found(notebook):
     scale = [67, 71, 74, 79, 67, 69, 71, 72, 74, 76, 78, 79] * 3
-    key = notebook.find_key(melody(scale).notes)
+    score = notebook.make_score(melody(scale).notes, 120, (4, 4), 16)
+    key = score.recurse().getElementsByClass("Key").first()
     assert (key.sharps, key.mode) == (1, "major")
 
 
 def test_the_engraving_shows_each_note_and_repeats(notebook):
     piece = melody([60, 64, 67, 48, 52], step=1)
-    svg = notebook.engrave(piece.notes, 120, (4, 4), 16)
-    assert svg == notebook.engrave(piece.notes, 120, (4, 4), 16)
-    tree = ElementTree.fromstring(svg)
+    shown = notebook.show_score(piece.notes).data
+    assert shown == notebook.show_score(piece.notes).data
+    tree = ElementTree.fromstring(shown)
     classes = [element.get("class", "") for element in tree.iter()]
     assert sum(name.split()[:1] == ["note"] for name in classes) == 5
     assert sum(name.split()[:1] == ["staff"] for name in classes) == 4
@@ -210,15 +213,16 @@ def test_a_copied_passage_is_found_where_it_stands(notebook):
     own = melody([50, 79, 51, 78, 52], name="own").notes["pitch"].tolist()
     copied = (source.notes["pitch"][10:22] + 3).tolist()
     piece = melody(own + copied + own)
-    first, last = notebook.find_copy(piece, notebook.Sources([source]))
-    assert (first, last) == (2.5, 8.0)
-    assert notebook.find_copy(melody([60]), notebook.Sources([source])) is None
+    found = notebook.find_shared_run(piece, notebook.Sources([source]))
+    assert found == (12, "source", 2, 2.5, 8.0)
+    assert notebook.find_shared_run(melody([60]), notebook.Sources([source]))[0] == 0
 
 
 def test_the_roll_shows_primer_and_bars(notebook):
     piece = melody([60, 62, 64, 65] * 6, step=1)
     ax = Figure().add_subplot()
-    notebook.plot_take(piece, ax, primer=4.0, copied=(5.0, 8.0))
+    piece = replace(piece, shared=notebook.SharedRun(4, "source", 1, 5.0, 8.0))
+    notebook.plot_take(piece, ax, primer=4.0, marked=True)
     colours = {tuple(bar.get_facecolor()[:3]) for bar in ax.patches}
     real, new, shade = (
         notebook.plt.matplotlib.colors.to_rgb(colour)

@@ -133,8 +133,8 @@ def test_a_second_run_takes_what_is_there(second):
     text = printed(notebook)
     for what in (
         "folds: 10 of 10",
-        "The published model was there already",
-        "The expressive model was there already",
+        "The published model is that of",
+        "The expressive model is that of",
     ):
         assert what in text
     assert "evaluations: " in text and "floors: " in text

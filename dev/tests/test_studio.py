@@ -30,9 +30,10 @@ def models(notebook, monkeypatch, pieces):
 @pytest.fixture
 def studio(notebook, models, pieces):
     """Return a Studio with a first take."""
-    request = notebook.Request("ngram", pieces[1].name, length=40)
     opened = notebook.Studio(models, pieces, pieces[1:])
-    opened.open_with(request)
+    opened.controls["start"].value = pieces[1].name
+    opened.controls["length"].value = 40
+    asyncio.run(opened.generate())
     return opened
 
 
@@ -44,7 +45,7 @@ def read_texts(notebook, take):
 
 def generate(studio):
     """Press the button, so to speak, and return what the status says."""
-    asyncio.run(studio.generate())
+    asyncio.run(studio.attempt(studio.generate()))
     return studio.buttons["status"].value
 
 
@@ -101,7 +102,7 @@ def test_progress_is_told_and_cancelling_keeps_nothing(studio, monkeypatch):
 
     def watch(share):
         shares.append(share)
-        studio.cancelled = share >= 0.5
+        studio.buttons["cancel"].value = share >= 0.5
         original(share)
 
     studio.watch = watch
@@ -147,7 +148,7 @@ def test_marking_draws_the_rolls_again(studio):
     before = contents(studio)
 
     async def mark():
-        studio.buttons["marked"].value = True
+        studio.buttons["mark"].value = True
         await asyncio.gather(*studio.tasks)
 
     asyncio.run(mark())
@@ -168,7 +169,7 @@ def test_what_cannot_be_drawn_is_said(studio, notebook, monkeypatch):
 def test_pieces_of_one_name_are_told_apart_and_short_ones_left_out(notebook, models):
     pieces = [random_piece(seed, 30, name="tune") for seed in range(3)]
     short = random_piece(9, 3, name="short")
-    named = notebook.name_pieces([*pieces, short])
+    named = notebook.Studio(models, [*pieces, short], pieces).pieces
     assert list(named) == ["tune", "tune (2)", "tune (3)"]
     assert named["tune (2)"] is pieces[1]
 
@@ -211,7 +212,7 @@ def test_a_primer_is_gone_on_from(notebook, studio):
     sources = studio.models["ngram"].sources
     assert take.piece.shared == notebook.find_shared_run(new, sources)
     assert "start primer primer" in read_texts(notebook, take)
-    asyncio.run(studio.drop())
+    asyncio.run(studio.upload(None))
     assert studio.primer is None and not studio.controls["start"].disabled
 
 
@@ -266,8 +267,7 @@ def test_real_excerpts_have_as_many_tokens_as_the_take(notebook, models, pieces,
 
 def test_names_keep_their_capitals(notebook, studio, monkeypatch):
     monkeypatch.setattr(notebook, "describe_copy", lambda piece: "a run of Autumn")
-    take, model = studio.takes[-1], studio.models["ngram"]
-    shown = notebook.render_seen(take, model, studio.held_out, False)
+    shown = notebook.render_seen(studio.takes[-1], studio.held_out, False)
     assert "<p>A run of Autumn.</p>" in shown["facts"]
 
 
@@ -312,16 +312,18 @@ def test_a_report_that_is_missing_is_said(notebook, tmp_path, monkeypatch):
 
 
 def test_a_missing_model_is_trained_for_a_moment_and_said(
-    notebook, tiny, tmp_path, pieces
+    notebook, tiny, tmp_path, pieces, monkeypatch
 ):
-    names = ["published"]
-    stored, (sentence,) = notebook.stored_models(names, pieces, tmp_path)
+    shown, names = [], ["published"]
+    monkeypatch.setattr(notebook, "display", shown.append)
+    stored = notebook.stored_models(names, pieces, tmp_path)
     assert list(stored) == names and stored["published"].name == "published"
+    (sentence,) = (notebook.html.unescape(each.data) for each in shown)
     assert "one epoch" in sentence and str(tmp_path / "published.zip") in sentence
     assert not list(tmp_path.iterdir())  # it is no result
     notebook.save_model(stored["published"], tmp_path / "published.zip")
-    again, sentences = notebook.stored_models(names, pieces, tmp_path)
-    assert list(again) == names and sentences == []
+    again = notebook.stored_models(names, pieces, tmp_path)
+    assert list(again) == names and len(shown) == 1
     tokens = list(range(12))
     first, second = (each["published"].predictor for each in (stored, again))
     assert np.array_equal(first.predict(tokens), second.predict(tokens))
