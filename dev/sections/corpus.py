@@ -3,18 +3,22 @@
 #
 # **What music is there?** A *note* has an onset and a duration in quarter notes, a pitch
 # as MIDI number (middle C is 60) and a velocity, the force of its stroke (1–127). A
-# *piece* is a name, its notes and its tempo.
+# *piece* is a name, its notes, its tempo and its metre: its time signatures say where
+# bars begin, also after a pick-up or a change.
 
 # %% tags=["active-py"]
+import math
 import os
-from collections import namedtuple
-from dataclasses import dataclass
+import re
+import zlib
+from collections import Counter, namedtuple
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import music21
 import numpy as np
 import pandas as pd
-from music21.midi import ChannelModeMessages, ChannelVoiceMessages, MetaEvents
+from music21.midi import MetaEvents
 
 from .machinery import run_parallel
 from .settings import GRID, NotebookError
@@ -36,22 +40,59 @@ class Piece:
     name: str
     notes: np.ndarray
     tempo: float  # mean quarter notes a minute
-    metre: tuple = (4, 4)  # the first time signature
+    metres: tuple = ((0.0, 4, 4),)  # time signatures: their onset, beats a bar, unit
     remarks: str = ""  # what a reader should know: notes left out, loops resampled
     shared: SharedRun = SharedRun()  # of a generated piece
     settings: str = ""  # with which it was generated
+    tempos: tuple = ()  # the onset of each tempo, and the minutes of its quarter note
+
+    @property
+    def end(self):
+        return float(np.max(self.notes["onset"] + self.notes["duration"], initial=0))
+
+    def spans(self):
+        """Return (start, stop, beats, unit) of each time signature within the piece."""
+        rows = [row for row in self.metres if row[0] < self.end] or [self.metres[0]]
+        stops = [start for start, *_ in rows[1:]] + [self.end]
+        return [(start, stop, *metre) for (start, *metre), stop in zip(rows, stops)]
+
+    @property
+    def metre(self):
+        """The time signature of most of the piece, as beats and their unit."""
+        lengths = Counter()
+        for start, stop, *metre in self.spans():
+            lengths[tuple(metre)] += stop - start
+        return max(lengths, key=lengths.get)
+
+    def bars(self):
+        """Return where bars begin, and where the last one ends, in quarter notes."""
+        lines = []
+        for start, stop, beats, unit in self.spans():
+            count = max(1, math.ceil((stop - start) * unit / beats / 4 - 1e-6))
+            lines.append(start + 4 * beats / unit * np.arange(count))
+        return np.append(np.concatenate(lines), lines[-1][-1] + 4 * beats / unit)
+
+
+def release_keys(notes):
+    """Return notes cut where their key is struck again, none struck twice at once."""
+    ordered = notes[np.lexsort((notes["onset"], notes["pitch"]))]
+    same_key = ordered["pitch"][1:] == ordered["pitch"][:-1]
+    room = np.append(np.where(same_key, np.diff(ordered["onset"]), np.inf), np.inf)
+    ordered["duration"] = np.minimum(ordered["duration"], room[: len(notes)])
+    return np.sort(ordered[room[: len(notes)] > 0], order=("onset", "pitch"))
 
 
 # %% [markdown]
 # ### Reading MIDI
 #
-# music21 reads every message. What it does slowly, building a score of Python objects,
-# is left out: note-ons and note-offs are paired here. First the file is taken apart into
+# music21 reads every message. We skip its slow part, building a score of objects, and
+# pair note-ons and note-offs ourselves. First the file is taken apart into
 # tracks. Junk before the header (a RIFF wrapper, say), foreign chunks and wrong track
 # counts do no harm; what cannot be saved gets a reason that a musician understands.
 
 # %%
 LONGEST_QUARTERS = 4_000_000  # quarter notes from the start to the last note
+SHORTEST_BAR = 0.25  # quarter notes; shorter ones are no metre
 LARGEST_FILE = 10**6  # bytes; an hour of piano takes less
 
 
@@ -62,10 +103,9 @@ class MidiFileError(NotebookError):
 def split_file(data):
     """Return the ticks a quarter note and the bytes of each track of a MIDI file."""
     start, tracks = data.find(b"MThd"), []
-    if not data:
-        raise MidiFileError("empty: the file has no bytes")
     if start < 0:
-        raise MidiFileError("not a MIDI file: it has no MThd header")
+        what = "not a MIDI file: it has no MThd header"
+        raise MidiFileError(what if data else "empty: the file has no bytes")
     header = data[start + 4 : start + 14]
     if len(header) < 10:
         raise MidiFileError("truncated: the file ends within its header")
@@ -98,6 +138,10 @@ def split_file(data):
 # grows with the length of the file and no faster.
 
 # %%
+NOTE_OFF, NOTE_ON, CONTROL, PROGRAM, SYSTEM, META = 0x80, 0x90, 0xB0, 0xC0, 0xF0, 0xFF
+BANK, SUSTAIN, SOSTENUTO = 0, 64, 66  # controllers
+ALL_SOUND_OFF, RESET_CONTROLLERS, ALL_NOTES_OFF = 120, 121, 123  # and above
+CLIPPED = bytes(min(value, 127) for value in range(256))
 DATA_BYTES = {0x80: 2, 0x90: 2, 0xA0: 2, 0xB0: 2, 0xC0: 1, 0xD0: 1, 0xE0: 2,
               0xF1: 1, 0xF2: 2, 0xF3: 1}  # by status; of other system messages: 0
 
@@ -115,9 +159,13 @@ def read_number(data, position):
 
 
 def read_events(tracks):
-    """Yield (tick, track, music21 event) for each whole message of each track."""
+    """Return (tick, rank, track, channel, status, data) of all messages, by time.
+
+    Channels count on over a track's ports; what sets one up comes first on its tick.
+    """
+    events = []
     for number, track in enumerate(tracks):
-        tick = position = running = 0
+        tick = position = running = port = 0
         while position < len(track):
             wait, position = read_number(track, position)
             tick += wait
@@ -136,8 +184,7 @@ def read_events(tracks):
                 if not kind:
                     raise MidiFileError("damaged: a track begins with no message")
                 start, position = position, position + DATA_BYTES.get(kind, 0)
-                values = [min(value, 127) for value in track[start:position]]
-                message = bytes([running, *values])
+                message = bytes([running]) + track[start:position].translate(CLIPPED)
             if position > len(track) or len(message) < 2 or 0xF1 <= message[0] <= 0xF6:
                 continue
             event = music21.midi.MidiEvent()
@@ -145,111 +192,205 @@ def read_events(tracks):
                 event.read(message)
             except (music21.midi.MidiException, IndexError, ValueError):
                 continue  # a message cut short by damage: the notes around it count
-            yield tick, number, event
+            status, data = message[0] & 0xF0, message[1:]
+            if message[0] >= 0xF0:
+                status, data = message[0], bytes(event.data)
+                data = data if status < 0xFF else message[1:2] + data
+                port = data[1] if message[:2] == b"\xff\x21" and len(data) > 1 else port
+            bank = status == CONTROL and data[0] == BANK
+            rank = 1 if bank or status == PROGRAM else 2 * (status != SYSTEM)
+            events.append((tick, rank, number, 16 * port + event.channel, status, data))
+    return sorted(events, key=lambda row: row[:2])
 
 
 # %% [markdown]
 # A key that is struck sounds until it is released, and with the sustain pedal down until
-# the pedal comes up or the key is struck again. Sixteen channels may each play another
-# instrument: programs 0–7 are pianos, channel 10 is the drums.
+# the pedal comes up or the key is struck again; the sostenuto pedal holds the keys that
+# are down when it is pressed. Each track, port and channel may play another instrument:
+# programs 0–7 are pianos; drums are channel 10 and those that a bank or a system message
+# makes drums. Tracks that play different instruments on one channel are *voices* of their
+# own, each with its own pedals.
 
 # %%
-SUSTAIN_PEDAL, DRUM_CHANNEL, PIANO_PROGRAMS = 64, 10, range(8)
-ALL_OFF = (ChannelModeMessages.ALL_NOTES_OFF, ChannelModeMessages.ALL_SOUND_OFF)
+DRUM_CHANNEL, PIANO_PROGRAMS = 10, range(8)
+DRUM_BANKS, MELODIC_BANK, EFFECTS_BANK = (120, 126, 127), 121, 64  # of GM2 and of XG
+RESET = re.compile(rb"\x7e.\x09[\x01\x03]|\x41.\x42\x12\x40\x00\x7f\x00|"
+                   rb"\x43.\x4c\x00\x00\x7e\x00", re.DOTALL)  # of GM, GS, XG
+RHYTHM = re.compile(rb"\x41.\x42\x12\x40([\x10-\x1f])\x15(.)|"
+                    rb"\x43.\x4c\x08([\0-\x0f])\x07(.)", re.DOTALL)  # of GS, XG
 PLAYED = np.dtype([("onset", "i8"), ("end", "i8"), ("pitch", "i2"), ("velocity", "i2")]
                   + [("instrument", "i2")])
 
 
 class Keys:
-    """The keys of all channels, with pedals: what sounds, and what was played."""
+    """The keys of all voices, by track and pitch: what sounds, and what was played."""
 
     def __init__(self):
-        self.sounding, self.programs, self.struck_again = {}, {}, {}
-        self.held, self.pedals = set(), set()
-        self.played = []  # rows of PLAYED
-
-    def silence(self, tick, *keys):
-        for key in keys:
-            self.held.discard(key)
-            if key in self.sounding:
-                onset, pitch, velocity, instrument = self.sounding.pop(key)
-                self.played.append((onset, tick, pitch, velocity, instrument))
-
-    def release(self, tick, channel, pitch):
-        """End a note, or leave it to the pedal."""
-        if self.struck_again.pop((channel, pitch), None) == tick:
-            return  # this ends the note that the new one has ended already
-        if channel in self.pedals:
-            self.held.add((channel, pitch))
-        else:
-            self.silence(tick, (channel, pitch))
+        self.sounding, self.restruck, self.ringing, self.told = {}, {}, {}, {}
+        self.down, self.caught, self.pedals, self.played = set(), set(), set(), []
 
     def play(self, events):
-        """Return the rows of PLAYED that a list of events leads to."""
-        tick = 0
-        for tick, track, event in events:
-            channel, kind, key = event.channel, event.type, (event.channel, event.pitch)
-            if kind == ChannelVoiceMessages.NOTE_ON and event.velocity:
-                if key in self.sounding:
-                    self.struck_again[key] = tick
-                self.silence(tick, key)
-                program = self.programs.get(channel, 0)
-                program = self.programs.get((track, channel), program)
-                instrument = -1 if channel == DRUM_CHANNEL else program
-                self.sounding[key] = (tick, event.pitch, event.velocity, instrument)
-            elif kind in (ChannelVoiceMessages.NOTE_ON, ChannelVoiceMessages.NOTE_OFF):
-                self.release(tick, channel, event.pitch)
-            elif kind == ChannelVoiceMessages.PROGRAM_CHANGE:
-                self.programs[channel] = self.programs[track, channel] = event.data
-            elif kind in ALL_OFF:
-                self.silence(tick, *(key for key in self.sounding if key[0] == channel))
-            elif kind == ChannelVoiceMessages.CONTROLLER_CHANGE:
-                if event.parameter1 == SUSTAIN_PEDAL and event.parameter2 >= 64:
-                    self.pedals.add(channel)
-                elif event.parameter1 == SUSTAIN_PEDAL:
-                    self.pedals.discard(channel)
-                    self.silence(tick, *(key for key in self.held if key[0] == channel))
-        self.silence(tick, *self.sounding)
+        """Turn events into rows of PLAYED."""
+        own, first, tick = {}, {}, 0  # programs: a track's own, a channel's first
+        for _, _, track, channel, status, data in reversed(events):
+            if status == PROGRAM:
+                own[track, channel] = first[channel] = data[0]
+            elif status == NOTE_ON:
+                own.pop((track, channel), None)
+        for tick, _, track, channel, status, data in events:
+            program = own.get((track, channel), first.get(channel, 0))
+            voice = 16 * channel + program // 8  # a family of instruments
+            if status in (NOTE_OFF, NOTE_ON):
+                self.touch(tick, track, voice, data[0], data[1] * (status == NOTE_ON))
+            elif status == SYSTEM:
+                self.reset(tick, channel - 1, data)
+            elif status in (PROGRAM, CONTROL):
+                self.handle(tick, track, voice, status, data)
+        self.end(tick, self.sounding)
         return np.array(self.played, dtype=PLAYED)
+
+    def end(self, tick, keys):
+        for key in list(keys):
+            onset, velocity, instrument = self.sounding.pop(key)
+            self.down.discard(key)
+            self.ringing.get(key[::2], set()).discard(key)
+            self.played.append((onset, tick, key[-1], velocity, instrument))
+
+    def damp(self, tick, voice, keys):
+        """End those of a voice's keys that neither a finger nor a pedal holds."""
+        sustained = (voice, SUSTAIN) in self.pedals
+        caught = self.caught if (voice, SOSTENUTO) in self.pedals else ()
+        for key in keys:
+            if key in self.sounding and key not in self.down:
+                if sustained or key in caught:
+                    self.ringing.setdefault(key[::2], set()).add(key)
+                else:
+                    self.end(tick, [key])
+
+    def find_instrument(self, track, channel):
+        """Return the program that a track plays on a channel, −1 for drums."""
+        told = self.told.get((PROGRAM, channel), (0, 0))
+        program, bank = self.told.get((PROGRAM, track, channel), told)
+        melodic = bank == MELODIC_BANK or bank == 0 and "xg" in self.told
+        drums = channel % 16 == DRUM_CHANNEL and not melodic or bank in DRUM_BANKS
+        if self.told.get(("rhythm", channel), drums):
+            return -1
+        return 127 if bank == EFFECTS_BANK and "xg" in self.told else program
+
+    def touch(self, tick, track, voice, pitch, velocity):
+        """Strike a key, or let it go if the velocity is 0."""
+        key = voice, track, pitch
+        if velocity:
+            if key in self.down:
+                self.end(tick, [key])
+                self.restruck[key] = tick
+            self.end(tick, self.ringing.get((voice, pitch), ()))
+            instrument = self.find_instrument(track, voice // 16)
+            self.sounding[key] = tick, velocity, instrument
+            self.down.add(key)
+        # On the tick of a new stroke this ends the note that is ended already.
+        elif self.restruck.pop(key, None) != tick:
+            self.down.discard(key)
+            self.damp(tick, voice, [key])
+
+    def handle(self, tick, track, voice, status, data):
+        """Heed a program, a bank, a pedal or a mode; a bank waits for its program."""
+        channel, (number, value) = voice // 16, (*data, 0)[:2]
+        if status == PROGRAM:
+            bank = self.told.get((BANK, channel), 0)
+            pair = number, self.told.get((BANK, track, channel), bank)
+            self.told[PROGRAM, track, channel] = pair
+            self.told.setdefault((PROGRAM, channel), pair)
+        elif number == BANK:
+            self.told[BANK, track, channel] = self.told[BANK, channel] = value
+        elif number in (SUSTAIN, SOSTENUTO) and value >= 64:
+            if number == SOSTENUTO and (voice, number) not in self.pedals:
+                self.caught = {key for key in self.caught if key[0] != voice}
+                self.caught |= {key for key in self.down if key[0] == voice}
+            self.pedals.add((voice, number))
+        elif number in (SUSTAIN, SOSTENUTO) or number >= ALL_SOUND_OFF:
+            keys = [key for key in self.sounding if key[0] == voice]
+            if number == ALL_SOUND_OFF:
+                self.end(tick, keys)
+            elif number == RESET_CONTROLLERS:
+                self.pedals -= {(voice, SUSTAIN), (voice, SOSTENUTO)}
+            elif number >= ALL_NOTES_OFF:
+                self.down.difference_update(keys)
+            self.pedals.discard((voice, number))
+            self.damp(tick, voice, keys)
+
+    def reset(self, tick, before, data):
+        """Heed a system exclusive message; `before`: channels of the ports before."""
+        if RESET.match(data):
+            self.end(tick, self.sounding)
+            self.pedals.clear()
+            self.told = {"xg": True} if data[0] == 0x43 else {}
+        elif found := RHYTHM.match(data):
+            part, mode, xg_part, xg_mode = found.groups()
+            if part:
+                number = part[0] & 15
+                number = number + (number > 9) or DRUM_CHANNEL
+            else:
+                number, mode = xg_part[0] + 1, xg_mode
+            self.told["rhythm", before + number] = mode[0] > 0
 
 
 # %% [markdown]
 # What remains are the piano's notes on its 88 keys. Two notes that begin together on one
-# key are one note. The tempo is the mean over the piece, so that a performance with many
-# tempo changes keeps its length in seconds.
+# key are one note, and a key that is struck while it sounds ends its note, as on a piano.
+# The tempo is the mean over the piece, so that a performance with many tempo changes
+# keeps its length in seconds.
 
 
 # %%
-def keep_piano(played):
+def keep_piano(played, division):
     """Return the piano's notes of PLAYED rows, and remarks on what was left out."""
     pitched = played["instrument"] >= 0
     piano = np.isin(played["instrument"], PIANO_PROGRAMS)
     remarks = [] if piano.any() else ["no piano: another instrument is read as one"]
     piano = piano if piano.any() else pitched
     on_keys = (played["pitch"] >= LOWEST_PITCH) & (played["pitch"] <= HIGHEST_PITCH)
-    kept = np.sort(played[piano & on_keys], order=("onset", "pitch", "end"))[::-1]
-    _, first = np.unique(kept[["onset", "pitch"]], return_index=True)
+    kept = np.sort(played[piano & on_keys], order=("onset", "pitch", "end"))
+    struck = np.empty(len(kept), dtype=NOTE)  # times in ticks, until all is cut
+    struck["onset"] = kept["onset"]
+    struck["duration"] = np.maximum(kept["end"] - kept["onset"], 1)
+    struck["pitch"], struck["velocity"] = kept["pitch"], kept["velocity"]
+    notes = release_keys(struck)
+    places = struck[["onset", "pitch"]]
+    last = np.append(places[1:] != places[:-1], True)[: len(struck)]
+    cut = np.sum(notes["duration"] < struck["duration"][last])
+    notes["onset"], notes["duration"] = (notes[name] / division
+                                         for name in ("onset", "duration"))
     counts = {"drums": np.sum(~pitched), "other instruments": np.sum(pitched & ~piano),
               "beyond the 88 keys": np.sum(piano & ~on_keys),
-              "struck twice at once": len(kept) - len(first)}
+              "struck twice at once": len(struck) - len(notes)}
     left_out = [f"{what}: {count}" for what, count in counts.items() if count]
     remarks += ["notes left out (" + ", ".join(left_out) + ")"] * bool(left_out)
-    return kept[first], "; ".join(remarks)
+    remarks += [f"keys struck again while they are down: {cut}"] * bool(cut)
+    return notes, "; ".join(remarks)
 
 
-def read_tempo_and_metre(events, ticks_per_quarter, end):
-    """Return the mean tempo up to a tick, in quarters a minute, and the first metre."""
-    changes, metres = [(0, 500_000)], []
-    for tick, _, event in events:
-        if event.type == MetaEvents.SET_TEMPO and len(event.data) >= 3:
-            changes.append((tick, int.from_bytes(event.data[:3], "big")))
-        elif event.type == MetaEvents.TIME_SIGNATURE and len(event.data) >= 2:
-            metres.append((max(event.data[0], 1), 2 ** min(event.data[1], 6)))
-    ticks, values = np.array([change for change in changes if change[1]]).T
-    spans = np.diff(np.minimum([*ticks, end], end))
-    minutes = spans @ values / ticks_per_quarter / 60e6
-    tempo = round(float(end / ticks_per_quarter / minutes), 4) if minutes else 120.0
-    return tempo, (metres or [(4, 4)])[0]
+def read_maps(events, division):
+    """Return the tempos and the time signatures of a piece, as `Piece` holds them."""
+    tempos, metres = {0.0: 1 / 120}, {0.0: (4, 4)}
+    for tick, *_, status, data in events:
+        kind = data[0] if status == META else None
+        if kind == MetaEvents.SET_TEMPO and len(data) >= 4:
+            if microseconds := int.from_bytes(data[1:4], "big"):
+                tempos[tick / division] = microseconds / 60e6
+        elif kind == MetaEvents.TIME_SIGNATURE and len(data) >= 3:
+            beats, unit = data[1], 2 ** data[2]
+            if unit <= 64 and 4 * beats / unit >= SHORTEST_BAR:
+                metres[tick / division] = beats, unit
+    return tuple(tempos.items()), tuple((at, *metre) for at, metre in metres.items())
+
+
+def mean_tempo(tempos, start, end):
+    """Return quarter notes a minute between two onsets; `tempos`: as in `Piece`."""
+    onsets, minutes = np.transpose(tempos)
+    spent = np.diff(np.clip([*onsets, np.inf], start, end)) @ minutes
+    now = minutes[np.searchsorted(onsets, start, "right") - 1]
+    return round(float((end - start) / spent if spent else 1 / now), 4)
 
 
 # %%
@@ -272,31 +413,30 @@ def parse_midi(path):
 
 
 def parse_bytes(data, name):
-    ticks_per_quarter, tracks = split_file(data)
-    events = sorted(read_events(tracks), key=lambda row: row[0])
+    division, tracks = split_file(data)
+    events = read_events(tracks)
     played = Keys().play(events)
     if not len(played):
         raise MidiFileError("no notes")
-    kept, remarks = keep_piano(played)
-    if not len(kept):
+    notes, remarks = keep_piano(played, division)
+    if not len(notes):
         what = "only drums" if np.all(played["instrument"] < 0) else remarks
         raise MidiFileError(f"no notes for a piano: {what}")
-    end = int(kept["end"].max())
-    if end / ticks_per_quarter > LONGEST_QUARTERS:
+    tempos, metres = read_maps(events, division)
+    piece = Piece(readable(name), notes, 120.0, metres, remarks, tempos=tempos)
+    if piece.end > LONGEST_QUARTERS:
         raise MidiFileError("longer than a month: its times are damaged")
-    notes = np.empty(len(kept), dtype=NOTE)
-    notes["onset"] = kept["onset"] / ticks_per_quarter
-    notes["duration"] = (kept["end"] - kept["onset"]) / ticks_per_quarter
-    notes["pitch"], notes["velocity"] = kept["pitch"], kept["velocity"]
-    tempo, metre = read_tempo_and_metre(events, ticks_per_quarter, end)
-    return Piece(readable(name), notes, tempo, metre, remarks)
+    metres = tuple(metre for metre in metres if not metre[0] or metre[0] < piece.end)
+    return replace(piece, metres=metres, tempo=mean_tempo(tempos, 0.0, piece.end))
 
 
 # %% [markdown]
 # ### A folder of pieces
 #
-# A corpus is a folder, subfolders included. A piece that stands in the corpus twice would
-# be learnt from and tested on at once; the second copy is refused.
+# A corpus is a folder, subfolders and linked ones included. A piece that stands in the
+# corpus twice could be trained on and tested on. So the second copy is refused, also
+# where it is transposed, shifted, louder or has another title: two pieces count as one if
+# more than half of the shorter one's runs of 16 notes stand in the other, in some key.
 
 # %%
 MIDI_ENDINGS = (".mid", ".midi", ".kar", ".rmi")
@@ -308,12 +448,19 @@ def find_midi_files(folder):
         raise NotebookError(
             f"There is no folder {folder}: make it beside the notebook and put MIDI "
             "files into it, or set TRAINING_FOLDER and VALIDATION_FOLDER in section 1.")
-    paths = [path for path in sorted(Path(folder).rglob("*"))
-             if path.suffix.lower() in MIDI_ENDINGS and path.is_file()]
+    paths, seen = [], set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        folders.sort()
+        if (real := os.path.realpath(place)) in seen:
+            folders.clear()  # a link that leads back
+            continue
+        seen.add(real)
+        paths += [path for path in map(Path(place).joinpath, names)
+                  if path.suffix.lower() in MIDI_ENDINGS and path.is_file()]
     if not paths:
         raise NotebookError(f"The folder {folder} has no MIDI files "
                             f"({', '.join(MIDI_ENDINGS)}): put some into it.")
-    return paths
+    return sorted(paths)
 
 
 def attempt(function, data, *rest):
@@ -332,10 +479,28 @@ def group_notes(piece):
 
 
 def describe_piece(piece):
-    quarters = float(np.max(piece.notes["onset"] + piece.notes["duration"]))
     return {"notes": len(piece.notes), "events": len(group_notes(piece)[0]),
-            "seconds": round(quarters * 60 / piece.tempo, 1),
+            "seconds": round(piece.end * 60 / piece.tempo, 1),
             "tempo_bpm": round(piece.tempo, 1)}
+
+
+def find_twin(piece, place, known):
+    """Return the place of nearly the same music, or None, and remember this one.
+
+    `known` maps a hash of 16 notes to its place, and a place to its number of hashes.
+    """
+    moves = np.diff(piece.notes["pitch"]).astype(np.int8).tobytes()
+    rhythm = np.diff(np.rint(piece.notes["onset"] * GRID)).tobytes()
+    runs = {zlib.crc32(moves[i : i + 15]) for i in range(len(moves) - 14)}
+    sample = {run for run in runs if run % 8 == 0}  # to save memory
+    runs = sample if len(sample) >= 8 else runs or {zlib.crc32(moves + rhythm)}
+    shared = Counter(known[run] for run in runs if run in known)
+    for other, count in shared.most_common():
+        if 2 * count > min(len(runs), known[other]):
+            return other
+    known.update(dict.fromkeys(runs - known.keys(), place))
+    known[place] = len(runs)
+    return None
 
 
 def load_corpus(folder, split, known):
@@ -348,14 +513,17 @@ def load_corpus(folder, split, known):
         results = [attempt(*job) for job in jobs]
     for path, result in zip(paths, results):
         row = {"split": split, "file": readable(path.relative_to(folder).as_posix())}
-        place = f"{split}: {row['file']}"
         if isinstance(result, MidiFileError):
             row.update(status="refused", reason=str(result))
-        elif (twin := known.setdefault(result.notes.tobytes(), place)) != place:
-            row.update(status="refused", reason=f"the same music as {twin}")
+        elif twin := find_twin(result, f"{split}: {row['file']}", known):
+            row.update(status="refused", reason=f"the same music as {twin}, or nearly")
         else:
             pieces.append(result)
-            row.update(status="used", reason=result.remarks, **describe_piece(result))
+            strokes = 128 * group_notes(result)[1] + result.notes["pitch"]
+            merged = len(strokes) - len(np.unique(strokes))
+            words = f"strokes merged on the grid: {merged}" if merged else ""
+            reason = "; ".join(filter(None, (result.remarks, words)))
+            row.update(status="used", reason=reason, **describe_piece(result))
         rows.append(row)
     if not pieces:
         raise NotebookError(

@@ -4,7 +4,8 @@
 # **Does music survive as integers?** Notes that start in one grid cell form an event. Its
 # *token* names its exact pitches: a single note, or a chord with its voicing, not its
 # letter name. Three more numbers say when and how: the *step* counts grid cells since the
-# event before, *duration* and *velocity* are bins.
+# event before, *duration* and *velocity* are bins. Each event also has its *position* in
+# the bar, in cells, and the bar's metre: *beats* and their *unit*.
 #
 # The *vocabulary* holds all 88 single notes and the most frequent chords. A chord outside
 # it is spelled as several events: the largest known chords in it and what is left, from
@@ -21,18 +22,25 @@ from dataclasses import replace
 
 import numpy as np
 
-from .corpus import HIGHEST_PITCH, LOWEST_PITCH, NOTE, PITCHES, group_notes
+from .corpus import (
+    HIGHEST_PITCH,
+    LOWEST_PITCH,
+    NOTE,
+    PITCHES,
+    group_notes,
+    release_keys,
+)
 from .settings import GRID, NotebookError
 
 # %%
 EVENT = np.dtype([("token", "i2"), ("step", "i4"), ("duration", "i2")]
-                 + [("velocity", "i2")])
+                 + [("velocity", "i2"), ("position", "i4"), ("beats", "i2")]
+                 + [("unit", "i2")])
 DURATIONS = np.array([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 21, 24, 28, 32, 36,
                       42, 48, 60, 72, 96, 120, 144, 192]) * GRID // 12  # grid cells
 DURATION_EDGES = np.sqrt(DURATIONS[:-1] * DURATIONS[1:]).tolist()  # nearest by ratio
 VELOCITY_WIDTH = 8
-BAR = 4 * GRID  # cells of a 4/4 bar
-LONGEST_STEP = BAR  # cells; the models treat longer rests alike
+LONGEST_STEP = 4 * GRID  # cells; the models treat longer rests alike
 STREAM_SIZES = {"step": LONGEST_STEP + 1, "duration": len(DURATIONS),
                 "velocity": 128 // VELOCITY_WIDTH}  # beside that of the vocabulary
 
@@ -93,25 +101,22 @@ def build_vocabulary(pieces, size):
 
 def encode(piece, vocabulary):
     """Return a piece's events: an array of EVENT, one row a token."""
-    events, last = [], 0
-    for cell, group in list_groups(piece):
+    cells, events, last = group_notes(piece)[0], [], 0
+    lines, starts = (np.rint(GRID * np.array(onsets)) for onsets in
+                     (piece.bars(), [start for start, *_ in piece.metres]))
+    positions = cells - lines[np.searchsorted(lines, cells, "right") - 1]
+    parts = np.searchsorted(starts, cells, "right") - 1
+    rows = zip(list_groups(piece), positions.tolist(), parts.tolist())
+    for (cell, group), position, part in rows:
+        metre = piece.metres[part][1:]
         for token in vocabulary.spell(tuple(group)):
             durations, velocities = zip(*(group[p] for p in vocabulary.chords[token]))
             cells = max(sorted(durations)[len(durations) // 2] * GRID, 1)
             velocity = round(sum(velocities) / len(velocities)) // VELOCITY_WIDTH
-            events.append((token, cell - last, bisect(DURATION_EDGES, cells), velocity))
+            duration = bisect(DURATION_EDGES, cells)
+            events.append((token, cell - last, duration, velocity, position, *metre))
             last = cell
     return np.array(events, dtype=EVENT)
-
-
-def release_keys(notes):
-    """Return notes cut where their key is struck again, none struck twice at once."""
-    order = np.lexsort((notes["onset"], notes["pitch"]))
-    ordered = notes[order]
-    same_key = ordered["pitch"][1:] == ordered["pitch"][:-1]
-    room = np.append(np.where(same_key, np.diff(ordered["onset"]), np.inf), np.inf)
-    ordered["duration"] = np.minimum(ordered["duration"], room[: len(notes)])
-    return np.sort(ordered[room[: len(notes)] > 0], order=("onset", "pitch"))
 
 
 def decode(sequence, vocabulary):
@@ -123,6 +128,23 @@ def decode(sequence, vocabulary):
              in zip(onsets, durations, velocities, sequence["token"])
              for pitch in vocabulary.chords[token]]
     return release_keys(np.array(notes, dtype=NOTE))
+
+
+# %%
+def bar_cells(events):
+    """Return how many grid cells the bars have in which events stand."""
+    beats, unit = (events[name].astype(int) for name in ("beats", "unit"))
+    return np.maximum(4 * GRID * beats // np.maximum(unit, 1), 1)
+
+
+def find_metres(sequence):
+    """Return the time signatures, as `Piece` holds them, of a sequence of events."""
+    starts = np.cumsum(sequence["step"], dtype=np.int64) - sequence["position"]
+    metres = sequence[["beats", "unit"]].tolist()
+    rest = np.diff(starts) % bar_cells(sequence[:-1])  # of a bar that ended early
+    new = [i for i, metre in enumerate(metres)
+           if i and (metre != metres[i - 1] or rest[i - 1])]
+    return ((0.0, *metres[0]), *((float(starts[i] / GRID), *metres[i]) for i in new))
 
 
 def transpose(piece, semitones):
@@ -154,8 +176,8 @@ def count_lost_notes(piece, vocabulary):
     both = []
     for notes in (piece.notes, decode(encode(piece, vocabulary), vocabulary)):
         cells = np.rint(notes["onset"] * GRID).astype(np.int64)
-        both.append(set(zip(cells.tolist(), notes["pitch"].tolist())))
-    return len(both[0] ^ both[1])
+        both.append(Counter(zip(cells.tolist(), notes["pitch"].tolist())))
+    return ((both[0] - both[1]) + (both[1] - both[0])).total()
 
 
 # %% tags=["active-ipynb"]
@@ -194,21 +216,15 @@ def count_tokens(sequences, size):
 
 
 # %%
-def bar_places(sequence):
-    """Return in which grid cell of a 4/4 bar each event of a piece stands."""
-    return np.cumsum(sequence["step"], dtype=np.int64) % BAR
-
-
 class Windows(Sequence):
     """The runs of successive events of some sequences, cut when asked for.
 
-    Window i holds `width` events (0: a single one) from its place + `shift` on; behind
-    each place are `length` and one more. Its first step is its place in the bar.
+    Window i holds `width` events (0: a single one) from its place + `shift` on; at
+    least `length` + 1 events follow each place. Its first step is its place in the bar.
     """
 
     def __init__(self, sequences, length, shift, width):
         self.events = np.concatenate([np.empty(0, dtype=EVENT), *sequences])
-        self.bars = np.concatenate([[0], *map(bar_places, sequences)])[1:]
         self.shift, self.width = shift, width
         left = [np.arange(len(sequence), 0, -1) for sequence in sequences]
         self.places = np.flatnonzero(np.concatenate([[0], *left])[1:] > length)
@@ -225,7 +241,7 @@ class Windows(Sequence):
         """Return the windows at some indices as one array (indices, width)."""
         starts = self.places[indices] + self.shift
         events = self.events[starts[:, None] + np.arange(self.width)]
-        events["step"][:, 0] = self.bars[starts]
+        events["step"][:, 0] = events["position"][:, 0]
         return events
 
 

@@ -2,16 +2,17 @@
 # ## 16 Take it home
 #
 # **Where is my music?** In `outputs/midi`. Each file holds its title, model, seed and
-# settings as text, is read back and compared note for note. No file is ever overwritten
-# by other music: a new one gets a number, and the notebook says so.
+# settings as text, and is read back and compared note for note. No file is ever
+# overwritten by other music: a new one gets a number, and the notebook says so.
 
 # %% tags=["active-py"]
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from .corpus import parse_bytes
-from .hearing import TICKS, Notes, Tempo, midi_bytes
+from .hearing import Metre, Notes, Tempo, in_ticks, midi_bytes
 from .machinery import write_whole
 from .settings import NotebookError, checked
 
@@ -19,23 +20,24 @@ from .settings import NotebookError, checked
 # %%
 @checked
 def write_midi(notes: Notes, path: str | Path, *, tempo: Tempo, title: str,
-               comments=()):
+               comments: str | Sequence[str] = (), metre: Metre = ((0.0, 4, 4),)):
     """Write notes to a MIDI file, read it back, compare, and return the path written.
 
-    `notes`: an array of NOTE; `tempo`: quarter notes a minute; `comments`: text kept
-    inside. Where other content stands at the path, the new file gets a number.
+    `notes`: an array of NOTE; `tempo`: quarter notes a minute; `comments`: text inside;
+    `metre`: a piece's `metres`, or beats and unit. A file with other content is kept.
     """
-
-    def in_ticks(notes):
-        onset = np.rint(notes["onset"] * TICKS)
-        end = np.rint((notes["onset"] + notes["duration"]) * TICKS)
-        rows = [onset, np.maximum(end - onset, 1), notes["pitch"], notes["velocity"]]
-        return np.array(rows)[:, np.lexsort((notes["pitch"], onset))]
-
-    data = midi_bytes(notes, tempo, title, comments)
-    if not np.array_equal(in_ticks(parse_bytes(data, title).notes), in_ticks(notes)):
-        raise NotebookError(f"{path} was not written: its notes would not read back.")
+    comments = [comments] if isinstance(comments, str) else comments
+    data = midi_bytes(notes, tempo, title, comments, metre)
+    playable, ticks, cut = in_ticks(notes, metre)
+    back = parse_bytes(data, title).notes
+    for name in ("onset", "duration"):
+        back[name] = np.rint(back[name] * ticks)
     path = place = Path(path)
+    if not path.name or not np.array_equal(back, playable):
+        why = "its notes would not read back" if path.name else "it has no name"
+        raise NotebookError(f"{path} was not written: {why}.")
+    if cut:
+        print(f"{path.name}: notes cut where their key is struck again: {cut}.")
     number = 1
     while place.exists() and not (place.is_file() and place.read_bytes() == data):
         number += 1
@@ -53,7 +55,7 @@ def write_midi(notes: Notes, path: str | Path, *, tempo: Tempo, title: str,
 #     path = MIDI_FOLDER / f"{safe_file_name(piece.name)}.mid"
 #     told = (f"model {name}", piece.settings, describe_copy(piece), made_by)
 #     path = write_midi(piece.notes, path, tempo=piece.tempo, title=piece.name,
-#                       comments=told)
+#                       comments=told, metre=piece.metres)
 #     rows.append({"file": path.name, **describe_piece(piece),
 #                  "longest run": piece.shared.events})
 # pd.DataFrame(rows).set_index("file")
@@ -69,6 +71,6 @@ def write_midi(notes: Notes, path: str | Path, *, tempo: Tempo, title: str,
 
 # %% tags=["active-ipynb"]
 # write_midi(generated_music.notes, MIDI_FOLDER / "my_music.mid",
-#            tempo=generated_music.tempo, title="My music",
+#            tempo=generated_music.tempo, title="My music", metre=generated_music.metres,
 #            comments=(f"model {model.name}", generated_music.settings,
 #                      describe_copy(generated_music), made_by))

@@ -10,10 +10,10 @@
 # four, so that the nats of the streams add up.
 #
 # What the reader is told about an event goes beyond the four streams, all of it worked
-# out from the events before: the *position* in a 4/4 bar counted from the piece's first
-# cell, rests taken as a bar at most, the *interval* of the top note, and which of the
-# last 96 cells had an *onset*. The head that chooses notes also sees the keys that
-# still *sound*. What each of these is worth, `dev/benchmarks/expressive_tried.md` tells.
+# out from the events before: the *position* in the bar, the *interval* of the top note,
+# and which of the last 96 cells had an *onset*. The head that chooses notes also sees the
+# keys that still *sound*. What each of these is worth stands in
+# `dev/benchmarks/expressive_tried.md`.
 
 # %% tags=["active-py"]
 import itertools
@@ -24,11 +24,12 @@ from keras import layers, ops
 
 from .baselines import stream_values
 from .corpus import LOWEST_PITCH, PITCHES
-from .encoding import BAR, DURATIONS, EVENT, STREAM_SIZES
+from .encoding import DURATIONS, EVENT, LONGEST_STEP, STREAM_SIZES
 from .settings import GRID
 
 # %%
 EVENT_ORDER = ("step", "token", "duration", "velocity")  # in which heads choose
+POSITIONS = 2 * LONGEST_STEP  # cells of a bar that are told apart
 MEMORY_CELLS = 8 * GRID  # cells of past onsets that the reader sees
 WIDEST, START = 30, 61  # semitones of an interval, clipped; the first event's class
 
@@ -42,8 +43,9 @@ def multi_hot(vocabulary):
 
 
 def tabulate(sequence):
-    """Return a sequence of EVENT as integers (events, 4), long rests cut."""
-    return np.stack([stream_values(sequence, stream) for stream in EVENT.names], axis=1)
+    """Return a sequence of EVENT as integers: streams and position (events, 5)."""
+    streams = [stream_values(sequence, name) for name in ("token", *STREAM_SIZES)]
+    return np.column_stack([*streams, np.minimum(sequence["position"], POSITIONS - 1)])
 
 
 def hold_keys(events, notes):
@@ -56,7 +58,7 @@ def hold_keys(events, notes):
 
 
 def describe_events(events, vocabulary):
-    """Return what is known before events (events, 4), the events, and what is heard.
+    """Return what is known before events (events, 5), the events, and what is heard.
 
     That is: the event before with position and interval (6), the event itself with its
     position (5), keys that sound and past onsets (88 + 96).
@@ -64,7 +66,7 @@ def describe_events(events, vocabulary):
     top = np.array([chord[-1] for chord in vocabulary.chords])[events[:, 0]]
     times = np.cumsum(events[:, 1])
     interval = np.clip(np.diff(top, prepend=top[0]), -WIDEST, WIDEST) + WIDEST
-    known = np.column_stack([events, times % BAR, interval]).astype(np.int32)
+    known = np.column_stack([events, interval]).astype(np.int32)
     before = np.concatenate([[(0, 0, 0, 0, 0, START)], known[:-1]], dtype=np.int32)
     played = np.zeros(times[-1] + MEMORY_CELLS, dtype=bool)
     played[times + MEMORY_CELLS - 1] = True
@@ -226,7 +228,7 @@ def build_reader(vocabulary, shape, seeds):
     slow = layers.Concatenate()([classes, *touch])
     slow, slow_sums = Memory(shape["slow_decays"])(slow, states[1], start)
     slow = layers.Reshape((-1, width * len(shape["slow_decays"])))(slow)
-    seen = [*touch, make_embedding(BAR, 16, seeds)(position),
+    seen = [*touch, make_embedding(POSITIONS, 16, seeds)(position),
             make_embedding(START + 1, 16, seeds)(interval),
             make_embedding(len(vocabulary), 32, seeds)(token),
             make_dense(128, None, seeds)(fixed_table(tables)(token)),
@@ -354,7 +356,7 @@ def build_small_head(vocabulary, width, stream, shape, seeds):
         if stream == "velocity":
             known.append(("duration", duration))
         content = fixed_table(describe_tokens(vocabulary))(token)
-        sizes = {**STREAM_SIZES, "bar": BAR}
+        sizes = {**STREAM_SIZES, "bar": POSITIONS}
         inputs = [read, make_dense(64, None, seeds)(content)]
         inputs += [make_embedding(sizes[name], 16, seeds)(row) for name, row in known]
     hidden = hide(inputs, shape["small_head"], shape["dropout"], seeds)
@@ -373,7 +375,7 @@ def build_token_head(vocabulary, width, shape, seeds):
     sounding = keras.Input((None, PITCHES))
     token, step, position = before[..., 0], current[..., 1], current[..., 4]
     known = [read, make_embedding(STREAM_SIZES["step"], 32, seeds)(step),
-             make_embedding(BAR, 16, seeds)(position)]
+             make_embedding(POSITIONS, 16, seeds)(position)]
     hidden = hide(known, shape["head"], shape["dropout"], seeds)
     last = fixed_table(content[:, : 3 * PITCHES])(token)
     last = layers.Permute((1, 3, 2))(layers.Reshape((-1, 3, PITCHES))(last))

@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 from pydantic import AfterValidator, Field
 
-from .corpus import MidiFileError, Piece, parse_midi
-from .encoding import EVENT, LONGEST_STEP, encode
+from .corpus import MidiFileError, Piece, mean_tempo, parse_midi
+from .encoding import EVENT, LONGEST_STEP, bar_cells, encode
 from .expressive import MOODS, multi_hot, tabulate
 from .hearing import Tempo
 from .novelty import cut_out, generate_pieces
@@ -105,6 +105,8 @@ def generate_music(
     `tempo`: quarter notes a minute, None as in learning; `joined`: begin with the seed;
     `watch`: told the share that is done, may raise to stop; the rest: see section 1.
     """
+    if not hasattr(model, "predictor"):
+        raise NotebookError("Nothing was generated: the model must be one of `models`.")
     given = zip((temperature, top_p, top_k), (TEMPERATURE, TOP_P, TOP_K))
     sampling = [default if value is None else value for value, default in given]
     if not 0 <= seed["token"].min() <= seed["token"].max() < len(model.vocabulary):
@@ -132,7 +134,8 @@ def generate_music(
 # plot_take(generated_music, ax, marked=True)
 # ax.set_title(plain(f"generated_music: {describe_copy(generated_music)}"))
 # save_figure(figure, "take")
-# display(show_score(generated_music.notes, tempo=generated_music.tempo))
+# display(show_score(generated_music.notes, tempo=generated_music.tempo,
+#                    metre=generated_music.metres))
 
 # %% [markdown]
 # A piece that nobody has played: its sound, its notes, and its first bars as a score.
@@ -171,9 +174,13 @@ def read_primer(source, vocabulary):
     events = encode(piece, vocabulary)
     if not len(events):
         raise NotebookError("The primer cannot be used: it has no notes.")
-    events = cut_out(events, max(0, len(events) - PRIMER_EVENTS))
-    events["step"] = np.minimum(events["step"], LONGEST_STEP)
-    return events, piece.tempo
+    tempos, first = piece.tempos or ((0.0, 1.0),), max(0, len(events) - PRIMER_EVENTS)
+    start = events["step"][: first + 1].sum() / GRID
+    pace = mean_tempo(tempos, start, piece.end) / mean_tempo(tempos, 0.0, piece.end)
+    events, bars = cut_out(events, first), bar_cells(events[first:])
+    rests = events["step"] - np.maximum(LONGEST_STEP, events["position"])
+    events["step"] -= np.maximum(rests, 0) // bars * bars  # by whole bars
+    return events, round(piece.tempo * pace, 4)
 
 
 # %% tags=["active-ipynb"]

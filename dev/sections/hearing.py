@@ -7,6 +7,7 @@
 
 # %% tags=["active-py"]
 import base64
+import contextlib
 import copy
 import html
 import importlib
@@ -15,7 +16,7 @@ import itertools
 import math
 import re
 from collections import namedtuple
-from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
 
@@ -26,7 +27,14 @@ from music21.midi import ChannelVoiceMessages, MetaEvents
 from pydantic import AfterValidator, Field
 from scipy.io import wavfile
 
-from .corpus import HIGHEST_PITCH, LONGEST_QUARTERS, LOWEST_PITCH, NOTE
+from .corpus import (
+    HIGHEST_PITCH,
+    LONGEST_QUARTERS,
+    LOWEST_PITCH,
+    NOTE,
+    Piece,
+    release_keys,
+)
 from .machinery import find_package
 from .settings import (
     GENERATED,
@@ -56,16 +64,54 @@ def check_notes(notes):
     return notes
 
 
+def check_metre(metre):
+    """Return time signatures, as in a `Piece`, from those or one metre like (3, 4)."""
+    with contextlib.suppress(TypeError, ValueError):
+        rows = metre if np.ndim(metre) == 2 else [(0.0, *metre)]
+        starts, beats, units = zip(*rows)
+        right = {*beats} <= {*range(1, 256)} and {*units} <= {1, 2, 4, 8, 16, 32, 64}
+        rising = all(a < b for a, b in itertools.pairwise([*starts, LONGEST_QUARTERS]))
+        if right and rising and starts[0] == 0:
+            return tuple((float(start), int(beats), int(unit))
+                         for start, beats, unit in rows)
+    raise NotebookError("A metre is beats and their unit, such as (3, 4).")
+
+
 Notes = Annotated[object, AfterValidator(check_notes)]
-Tempo = Annotated[float, NUMPY, Field(ge=4, le=1000)]
-TICKS = 480  # a quarter note, in the files that are written
+Metre = Annotated[object, AfterValidator(check_metre)]
+Tempo = Annotated[float, NUMPY, Field(ge=3.5763, le=6e7)]  # what a MIDI file can say
+
+
+# %% tags=["hide-input"]
+TICKS, MOST_TICKS = 480, 32767  # a quarter note, in the files that are written
 RELEASE = 0.5  # seconds in which the last notes ring out
 
 
-def midi_bytes(notes, tempo, title, comments):
+def in_ticks(notes, metres):
+    """Return notes in whole ticks, the ticks a quarter, and how many notes were cut.
+
+    Times that are equal stay equal; a note ends where its key is struck again.
+    """
+    notes = np.sort(notes, order=("onset", "pitch", "duration"))
+    times = np.stack([notes["onset"], notes["onset"] + notes["duration"]])
+    every = np.append(times, [start for start, *_ in metres])
+    parts = np.unique(np.round(every % 1, 10)).tolist()
+    least = {Fraction(part).limit_denominator(MOST_TICKS).denominator for part in parts}
+    choices = (math.lcm(TICKS, *least), math.lcm(*least), TICKS)
+    ticks = next(number for number in choices if number <= MOST_TICKS)
+    starts, ends = np.rint(np.round(times * ticks, 5))
+    notes["onset"], notes["duration"] = starts, np.maximum(ends - starts, 1)
+    playable = release_keys(notes)
+    return playable, ticks, len(notes) - np.sum(np.isin(playable, notes))
+
+
+def midi_bytes(notes, tempo, title, comments=(), metres=((0.0, 4, 4),)):
     """Return notes as the bytes of a MIDI file, written by music21."""
     file, track = music21.midi.MidiFile(), music21.midi.MidiTrack(1)
     rows, last = [], 0  # tick, rank among those of one tick, and the event
+    until = (notes["onset"] + notes["duration"]).max()
+    metres = [row for row in metres if not row[0] or row[0] < until]
+    notes, ticks, _ = in_ticks(notes, metres)
 
     def add(tick, rank, kind, **values):
         event = music21.midi.MidiEvent(track, kind)
@@ -77,18 +123,21 @@ def midi_bytes(notes, tempo, title, comments):
     for comment in comments:
         add(0, 0, MetaEvents.TEXT_EVENT, data=comment.encode("utf-8", "replace"))
     add(0, 0, MetaEvents.SET_TEMPO, data=round(60e6 / tempo).to_bytes(3, "big"))
+    for start, beats, unit in metres:
+        data = bytes([beats, unit.bit_length() - 1, 24, 8])
+        add(round(start * ticks), 0, MetaEvents.TIME_SIGNATURE, data=data)
     add(0, 0, ChannelVoiceMessages.PROGRAM_CHANGE, data=0)
-    for onset, duration, pitch, velocity in notes.tolist():
-        start = round(onset * TICKS)
-        end = max(round((onset + duration) * TICKS), start + 1)
+    for start, length, pitch, velocity in notes.tolist():
+        start, end = int(start), int(start + length)
         add(start, 2, ChannelVoiceMessages.NOTE_ON, pitch=pitch, velocity=velocity)
         add(end, 1, ChannelVoiceMessages.NOTE_OFF, pitch=pitch, velocity=0)
-    end = max(tick for tick, _, _ in rows) + round(RELEASE * tempo / 60 * TICKS)
+    release = min(round(RELEASE * tempo / 60 * ticks), 2**27)  # four bytes say no more
+    end = max(tick for tick, _, _ in rows) + release
     add(end, 3, MetaEvents.END_OF_TRACK, data=b"")
     for tick, _, event in sorted(rows, key=lambda row: row[:2]):
         track.events += [music21.midi.DeltaTime(track, time=tick - last), event]
         last = tick
-    file.tracks, file.ticksPerQuarterNote, file.format = [track], TICKS, 0
+    file.tracks, file.ticksPerQuarterNote, file.format = [track], ticks, 0
     return file.writestr()
 
 
@@ -144,7 +193,7 @@ def render_sound(notes, tempo):
     package = importlib.util.find_spec("pretty_midi")
     font = Path(package.origin).with_name("TimGM6mb.sf2") if package else None
     if synthesiser and font and font.exists():
-        midi = midi_bytes(notes, tempo, "", ())
+        midi = midi_bytes(notes, tempo, "")
         wave = synthesiser.render_wave_from(font.read_bytes(), midi)
         rate, samples = wavfile.read(io.BytesIO(wave))
         pairs = samples[: len(samples) // 2 * 2].reshape(-1, 2 * samples.shape[1])
@@ -225,10 +274,11 @@ def spell_pitch(pitch, key):
 
 
 # %% tags=["hide-input"]
-def make_staff(starts, ends, pitches, length, key, metre, beginning):
+def make_staff(starts, ends, pitches, bars, signs, key, beginning):
     """Return one hand, its times in twelfths of a quarter, as a music21 staff."""
-    bar, onsets = 48 * metre[0] // metre[1], [*np.unique(starts).tolist(), length]
-    rows = [(0, onsets[0], [])]
+    onsets = [*np.unique(starts).tolist(), bars[-1]]
+    rows, staff = [(0, onsets[0], [])], music21.stream.PartStaff(beginning)
+    staff.append(copy.copy(key))
     for onset, after in itertools.pairwise(onsets):
         here = starts == onset
         let_go = int(ends[here].max())
@@ -236,13 +286,13 @@ def make_staff(starts, ends, pitches, length, key, metre, beginning):
         held = after - onset <= 12 or 2 * (let_go - onset) >= after - onset
         end = after if held else min(after, -(-let_go // 12) * 12)
         rows += [(onset, end, np.unique(pitches[here]).tolist()), (end, after, [])]
-    sign = music21.meter.TimeSignature("{}/{}".format(*metre))
-    staff = music21.stream.PartStaff([*beginning, copy.copy(key), sign])
     for start, end, sounding in rows:
-        cuts = {start, end, *range((start // bar + 1) * bar, end, bar)}
+        cuts = {start, end, *(bar for bar in bars if start < bar < end)}
         if start % 3 or end % 3:  # no triplet crosses a beat
             cuts.update(range((start // 12 + 1) * 12, end, 12))
         for first, last in itertools.pairwise(sorted(cuts)):
+            if first in signs:
+                staff.append(music21.meter.TimeSignature(signs[first]))
             names = [spell_pitch(pitch, key) for pitch in sounding]
             written = music21.chord.Chord(names) if names else music21.note.Rest()
             written.quarterLength = (last - first) / 12
@@ -254,34 +304,46 @@ def make_staff(starts, ends, pitches, length, key, metre, beginning):
 
 
 # %% tags=["hide-input"]
-def make_score(notes, tempo, metre, bars):
+def make_score(notes, tempo, metres, bars):
     """Return notes, from the bar of the first one on, as a music21 score."""
-    metre = (4, 4) if 16 * metre[0] % metre[1] else metre  # whose bars are sixteenths
-    bar = 48 * metre[0] // metre[1]
-    onsets = notes["onset"] - notes["onset"].min() // (bar / 12) * (bar / 12)
-    notes, onsets = (rows[onsets * 12 < bars * bar - 2] for rows in (notes, onsets))
-    heard, order = np.unique(np.rint(onsets * 12).astype(int), return_inverse=True)
+    metres = [row if 16 * row[1] % row[2] == 0 and row[1] <= 4 * row[2] else
+              (row[0], 4, 4) for row in metres]  # others cannot be written
+    lines = 3 * np.rint(4 * Piece("", notes, tempo, metres).bars()).astype(int)
+    lines = np.unique(np.append(lines, 2 * lines[-1] - lines[-2]))  # and one bar more
+    begin = np.searchsorted(lines, 12 * notes["onset"].min() + 2, "right") - 1
+    onsets, lines = 12 * notes["onset"] - lines[begin], lines[begin : begin + bars + 2]
+    changes, lines = [12 * row[0] - lines[0] - 1 for row in metres], lines - lines[0]
+    until = lines[: bars + 1][-1] - 2
+    notes, onsets = (rows[onsets < until] for rows in (notes, onsets))
+    heard, order = np.unique(np.rint(onsets).astype(int), return_inverse=True)
     beats = itertools.groupby(heard, lambda cell: cell // 12)
     written = [12 * beat + place for beat, cells in beats
                for place in write_beat(np.subtract([*cells], 12 * beat))]
-    starts = np.array(written)[order]
-    ends = np.maximum(np.rint(12 * (onsets + notes["duration"])), starts + 1)
-    length = int(-(-(starts.max() + 1) // bar) * bar)
-    rows = np.stack([starts, np.minimum(ends, length), notes["pitch"]]).astype(int)
+    starts = np.maximum(np.array(written)[order], 0)
+    ends = np.maximum(np.rint(onsets + 12 * notes["duration"]), starts + 1)
+    lines = lines[: np.searchsorted(lines, starts.max(), "right") + 1].tolist()
+    signs = {}
+    for bar, after in itertools.pairwise(lines):
+        _, beats, unit = metres[np.searchsorted(changes, bar, "right") - 1]
+        if 48 * beats != unit * (after - bar):  # a bar that ends early
+            beats, unit = (after - bar) // 3, 16
+        if f"{beats}/{unit}" != [None, *signs.values()][-1]:
+            signs[bar] = f"{beats}/{unit}"
+    rows = np.stack([starts, np.minimum(ends, lines[-1]), notes["pitch"]]).astype(int)
     tones = [music21.note.Note(pitch, quarterLength=duration)
              for _, duration, pitch, _ in notes.tolist()]
     key, high = music21.stream.Stream(tones).analyze("key"), notes["pitch"] >= 60
     mark = music21.tempo.MetronomeMark(number=round(tempo))
     right, left = [music21.clef.TrebleClef(), mark], [music21.clef.BassClef()]
-    staves = [make_staff(*rows[:, high], length, key, metre, right),
-              make_staff(*rows[:, ~high], length, key, metre, left)]
+    staves = [make_staff(*rows[:, high], lines, signs, key, right),
+              make_staff(*rows[:, ~high], lines, signs, key, left)]
     brace = music21.layout.StaffGroup(staves, symbol="brace")
     return music21.stream.Score([*staves, brace])
 
 
 # %% tags=["hide-input"]
 @checked
-def show_score(notes: Notes, *, tempo: Tempo = 120.0, metre: Sequence[int] = (4, 4),
+def show_score(notes: Notes, *, tempo: Tempo = 120.0, metre: Metre = ((0.0, 4, 4),),
                bars: Count | None = None):
     """Return the first bars, `SCORE_BARS` if None, of NOTE rows as a grand staff."""
     shown = "No score: pip install verovio brings the engraver."
@@ -330,11 +392,10 @@ def plot_take(piece, ax, *, primer=0.0, marked=False):
         *_, start, end = piece.shared
         ax.axvspan(start, end, color=SECOND, alpha=0.25, label="in a training piece")
         ax.legend(loc="upper right")
-    bar = 4 * piece.metre[0] / piece.metre[1]
-    bars = math.ceil((piece.notes["onset"] + piece.notes["duration"]).max() / bar)
-    shown = np.arange(0, bars, max(1, math.ceil(bars / 16)))
-    ax.set_xticks(bar * shown, [str(number + 1) for number in shown])
-    ax.set(xlabel="bar", xlim=(0, bars * bar))
+    lines = piece.bars()
+    shown = np.arange(0, len(lines) - 1, math.ceil(len(lines) / 16))
+    ax.set_xticks(lines[shown], [str(number + 1) for number in shown])
+    ax.set(xlabel="bar", xlim=(0, lines[-1]))
     return ax
 
 

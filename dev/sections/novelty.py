@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 from .corpus import Piece, SharedRun, group_notes
-from .encoding import bar_places, decode, list_groups
+from .encoding import decode, find_metres, list_groups
 from .settings import GRID, LONGEST_COPY, TEMPERATURE, TOP_K, TOP_P, NotebookError
 from .writing import write_events
 
@@ -66,8 +66,9 @@ def find_shared_run(piece, sources):
         return SharedRun()
     number = int(np.searchsorted(sources.ends, place, "right"))
     source, first = sources.pieces[number], sources.ends[number - 1] if number else 0
-    cell, (beats, unit) = group_notes(source)[0][place - first - run + 1], source.metre
-    bar = 1 + int(cell // (GRID * beats * 4 / unit))
+    lines = np.rint(GRID * source.bars())
+    cell = group_notes(source)[0][place - first - run + 1]
+    bar = int(np.searchsorted(lines, cell, "right"))
     here = group_notes(piece)[0][[-last - run, -last]] / GRID
     return SharedRun(run + 1, source.name, bar, *here.tolist())
 
@@ -86,7 +87,7 @@ COPY_ATTEMPTS = 100  # times that a piece is drawn anew
 def cut_out(events, start, end=None):
     """Return some of a piece's events, the first one where it stands in its bar."""
     part = events[start:end].copy()
-    part["step"][0] = bar_places(events)[start]
+    part["step"][:1] = part["position"][:1]
     return part
 
 
@@ -131,10 +132,9 @@ def generate_pieces(model, seeds, length, *, sampling=None, generator, tempo=Non
             again = partial(write, generators=generators[i : i + 1], moods=mood)
             events = keep_to_limit(events, seed, limit, again, model, joined)
         events = np.concatenate([seed, events])
-        if not joined:
-            events = cut_out(events, len(seed))
+        events = cut_out(events, 0 if joined else len(seed))
         remarks = f"loops left by drawing again: {loops[i]}" if loops[i] else ""
         piece = Piece(f"{model.name} {i + 1}", decode(events, model.vocabulary),
-                      tempo or model.tempo, remarks=remarks, settings=told)
+                      tempo or model.tempo, find_metres(events), remarks, settings=told)
         pieces.append(replace(piece, shared=find_shared_run(piece, model.sources)))
     return pieces

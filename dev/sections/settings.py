@@ -83,6 +83,7 @@ from collections import Counter, namedtuple
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, is_dataclass, replace
+from fractions import Fraction
 from functools import lru_cache, partial, wraps
 from pathlib import Path
 from typing import Annotated, Literal
@@ -121,7 +122,7 @@ from IPython.display import HTML, Markdown, display
 from keras import Sequential, layers, ops
 from keras.layers import LSTM, Dense, Dropout
 from keras.optimizers import Adamax
-from music21.midi import ChannelModeMessages, ChannelVoiceMessages, MetaEvents
+from music21.midi import ChannelVoiceMessages, MetaEvents
 from pydantic import AfterValidator, BeforeValidator, Field
 from scipy.io import wavfile
 from sklearn import ensemble, metrics, model_selection

@@ -3,9 +3,8 @@
 #
 # **May I try?** The Studio is a panel to play with: choose who writes and what to go on
 # from, press Generate, listen, look, compare two takes, keep the MIDI. The same random
-# seed and settings give the same file. Models count in four, so every take is notated in
-# 4/4. `voila Music_Generation_LSTM.ipynb` serves the report of the last run and the
-# Studio as a web page, without code.
+# seed and settings give the same file. `voila Music_Generation_LSTM.ipynb` serves the
+# report of the last run and the Studio as a web page, without code.
 
 # %% tags=["active-py"]
 import asyncio
@@ -82,12 +81,15 @@ def make_take(request, models, pieces, watch=None):
     """Return the take that a request asks for; `watch` is told the share done."""
     model, generator = models[request.model], np.random.default_rng(request.seed)
     source, joined = request.primer or pieces[request.start], bool(request.primer)
-    seed, *_ = (read_primer(source, model.vocabulary) if joined
-                else choose_seeds([source], model.vocabulary, 1, generator))
+    if joined:
+        seed, tempo = read_primer(source, model.vocabulary)
+    else:
+        (seed,) = choose_seeds([source], model.vocabulary, 1, generator)
+        tempo = source.tempo
     moods = [None if m == "any" else m for m in (request.energy, request.brightness)]
     piece = generate_music(model, seed, request.length, temperature=request.temperature,
                            top_p=request.top_p, energy=moods[0], brightness=moods[1],
-                           tempo=request.tempo or source.tempo, generator=generator,
+                           tempo=request.tempo or tempo, generator=generator,
                            joined=joined, watch=watch)
     primer = end_of_primer(seed) if joined else 0.0
     new, name = notes_from(piece, primer), f"{model.name} after {source.name}"
@@ -100,7 +102,8 @@ def take_bytes(take):
     if primer := values.pop("primer"):
         values["start"] = f"primer {primer.name}"
     comments += [f"{name} {value}" for name, value in values.items()]
-    return midi_bytes(take.piece.notes, take.piece.tempo, take.piece.name, comments)
+    piece = take.piece
+    return midi_bytes(piece.notes, piece.tempo, piece.name, comments, piece.metres)
 
 
 def compare_take(piece, pieces, vocabulary):
@@ -144,7 +147,7 @@ def render_seen(take, held_out, marked):
     figures = compare_take(take.new, held_out, take.model.vocabulary)
     words = html.escape(words[0].upper() + words[1:])
     facts = f"<p>{words}.</p>{figures.to_html(border=0, col_space=80)}"
-    score = show_score(piece.notes, tempo=piece.tempo, metre=piece.metre)
+    score = show_score(piece.notes, tempo=piece.tempo, metre=piece.metres)
     return {**draw_roll(take, marked), "facts": facts, "score": score.data}
 
 
@@ -332,8 +335,9 @@ def show_report(folder):
 # # needed by the page
 # if AS_PAGE:
 #     display(HTML("<style>.jp-MarkdownCell { display: none }</style>"))
-#     training_pieces, _ = load_corpus(TRAINING_FOLDER, "training", {})
-#     validation_pieces, _ = load_corpus(VALIDATION_FOLDER, "validation", {})
+#     seen = {}
+#     training_pieces, _ = load_corpus(TRAINING_FOLDER, "training", seen)
+#     validation_pieces, _ = load_corpus(VALIDATION_FOLDER, "validation", seen)
 #     show_report(OUTPUT_FOLDER)
 #     models = stored_models(MODELS, training_pieces, Path(OUTPUT_FOLDER) / "models")
 # studio = Studio(models, validation_pieces + training_pieces, validation_pieces)

@@ -45,6 +45,7 @@ from .encoding import (
     build_vocabulary,
     decode,
     encode,
+    find_metres,
     make_windows,
 )
 from .expressive import EVENT_ORDER
@@ -130,8 +131,9 @@ def cut_excerpts(pieces, vocabulary, length, generator):
     for piece in pieces:
         events = encode(piece, vocabulary)
         start = generator.integers(max(len(events) - length, 0) + 1)
-        notes = decode(cut_out(events, start, start + length), vocabulary)
-        excerpts.append(Piece(piece.name, notes, piece.tempo))
+        part = cut_out(events, start, start + length)
+        notes = decode(part, vocabulary)
+        excerpts.append(Piece(piece.name, notes, piece.tempo, find_metres(part)))
     return excerpts
 
 
@@ -329,7 +331,7 @@ def compare_folds(pieces, folds, vocabulary, seed):
 # %% tags=["hide-input"]
 def save_model(model, path):
     """Keep a network's model as a bundle: one zip, whose checksums tell damage."""
-    learnt = [[piece.name, piece.metre, encode(piece, model.vocabulary).tolist()]
+    learnt = [[piece.name, piece.metres, encode(piece, model.vocabulary).tolist()]
               for piece in model.sources.pieces]
     known = {"name": model.name, "tempo": model.tempo, "settings": model.settings,
              "vocabulary": model.vocabulary.chords, "sources": learnt}
@@ -371,10 +373,12 @@ def load_model(path):
         if size[-1] != len(vocabulary):
             words = f"it knows {size[-1]} tokens and names {len(vocabulary)}"
             raise ValueError
-        for title, metre, rows in known["sources"]:
+        for title, metres, rows in known["sources"]:
             parts.append(np.array([tuple(row) for row in rows], dtype=EVENT))
             notes = decode(parts[-1], vocabulary)
-            pieces.append(Piece(str(title), notes, float(tempo), tuple(metre)))
+            metres = tuple((float(at), int(beats), int(unit))
+                           for at, beats, unit in metres)
+            pieces.append(Piece(str(title), notes, float(tempo), metres))
         rhythm, sources = np.concatenate(parts), Sources(pieces)
     except FileNotFoundError:
         raise NotebookError(f"There is no model {path}: run the notebook.") from None

@@ -23,11 +23,19 @@ import tensorflow as tf
 
 from .baselines import SEMITONES, draw_classes, encode_all_keys, score_streams
 from .corpus import LOWEST_PITCH, PITCHES
-from .encoding import BAR, DURATIONS, EVENT, LONGEST_STEP, VELOCITY_WIDTH
+from .encoding import (
+    DURATIONS,
+    EVENT,
+    LONGEST_STEP,
+    STREAM_SIZES,
+    VELOCITY_WIDTH,
+    bar_cells,
+)
 from .expressive import (
     EVENT_ORDER,
     EXPRESSIVE,
     MEMORY_CELLS,
+    POSITIONS,
     TRANSFORMER,
     WIDEST,
     build_expressive,
@@ -244,8 +252,8 @@ STREAM_TEMPERATURES = (0.96, 0.94, 0.97, 1.0)  # in EVENT_ORDER, at temperature 
 GUIDANCE = 3.0  # how far beyond; 1 is no guidance
 LONGEST_JUDGED = 256  # events judged at a time
 # Where streams stand: the last event (streams, 6), for how many cells each key sounds
-# on (streams, 88), past onsets (streams, 96), and the reader's states.
-Stage = namedtuple("Stage", "last left onsets states")
+# on (streams, 88), past onsets (streams, 96), cells of a bar, and the reader's states.
+Stage = namedtuple("Stage", "last left onsets bars states")
 
 
 class ExpressivePredictor:
@@ -297,12 +305,12 @@ class ExpressivePredictor:
         `cut`: top_p, top_k. If guided, the second half has not heard the mood.
         """
         last = stage.last
-        event = dict.fromkeys(EVENT.names, tf.zeros_like(last[:, 0]))
+        event = dict.fromkeys(("token", *STREAM_SIZES), tf.zeros_like(last[:, 0]))
         before = tf.concat([last, moods], 1)[:, None]
         inputs = [before, stage.onsets[:, None], *stage.states]
         read, roll, *states = self.reader(inputs)
         for number, (stream, head) in enumerate(zip(EVENT_ORDER, self.heads)):
-            position = (last[:, 4] + event["step"]) % BAR
+            position = (last[:, 4] + event["step"]) % stage.bars
             current = tf.stack([*event.values(), position], 1)[:, None]
             known, shut = [read, before, current], tf.constant([[-1]])
             left = stage.left - tf.cast(event["step"], tf.float32)[:, None]
@@ -326,7 +334,7 @@ class ExpressivePredictor:
         onsets *= tf.cast(ahead >= 0, tf.float32)
         onsets = tf.maximum(onsets, tf.one_hot(tf.zeros_like(step), MEMORY_CELLS))
         last = tf.stack([*event.values(), position, interval], 1)
-        return Stage(last, left, onsets, tuple(states))
+        return Stage(last, left, onsets, stage.bars, tuple(states))
 
     def begin(self, seeds, sampling, moods):
         """Return a function that draws what comes next, and where it starts from."""
@@ -366,7 +374,9 @@ class ExpressivePredictor:
         for start in range(0, last, LONGEST_JUDGED):
             part = slice(start, min(start + LONGEST_JUDGED, last))
             states = self.listen(told[:, part], onsets[:, part], states)
-        arrays = (before[:, -1], np.array(left, np.float32), onsets[:, -1])
+        bars = [min(bar_cells(seed[-1]), POSITIONS) for seed in seeds]
+        arrays = (before[:, -1], np.array(left, np.float32), onsets[:, -1],
+                  np.array(bars, np.int32))
         return Stage(*map(tf.constant, arrays), tuple(states))
 
 
@@ -431,10 +441,13 @@ def write_events(predictor, seeds, length, sampling, generators, rhythm, moods=N
         rows.append(row)
         history = np.column_stack([history, row[:, 0]])[:, -LONGEST_LOOP * LOOP_TURNS :]
     written = []
-    for columns, generator in zip(np.stack(rows, axis=1), generators):
+    for seed, columns, generator in zip(seeds, np.stack(rows, axis=1), generators):
         events = np.zeros(length, EVENT) if whole else generator.choice(rhythm, length)
         events["step"] = np.minimum(events["step"], LONGEST_STEP)
         for name, column in zip(EVENT.names, columns.T):
             events[name] = column
+        events["beats"], events["unit"] = seed["beats"][-1], seed["unit"][-1]
+        places = seed["position"][-1] + np.cumsum(events["step"])
+        events["position"] = places % bar_cells(seed[-1])
         written.append(events)
     return written, loops

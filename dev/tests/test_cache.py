@@ -87,8 +87,8 @@ def replacement(original):
 
 
 USED_BY = [
-    ("parse_midi", "Keys.play"), ("parse_midi", "Keys.release"),
-    ("parse_midi", "read_tempo_and_metre"), ("run_fold", "divergence"),
+    ("parse_midi", "Keys.play"), ("parse_midi", "Keys.touch"),
+    ("parse_midi", "read_maps"), ("run_fold", "divergence"),
     ("run_fold", "cosine"), ("run_fold", "count_steps"), ("run_fold", "top_voice"),
     ("run_fold", "write_events"), ("run_fold", "Vocabulary.spell"),
     ("train_ngram", "Ngram.predict"), ("train_ngram", "Ngram.probabilities"),
@@ -120,7 +120,7 @@ def test_fingerprints_follow_the_code_that_runs(notebook, monkeypatch, function,
 @pytest.mark.parametrize(
     "function, name, value",
     [
-        ("parse_midi", "HIGHEST_PITCH", 100), ("parse_midi", "SUSTAIN_PEDAL", 65),
+        ("parse_midi", "HIGHEST_PITCH", 100), ("parse_midi", "SUSTAIN", 65),
         ("parse_midi", "VERSIONS", {"music21": "10.0"}),
         ("run_fold", "EPOCHS", 3), ("run_fold", "GRID", 24), ("run_fold", "TOP_P", 0.5),
         ("train_published", "LEARNING_RATE", 0.02), ("train_published", "PATIENCE", 3),

@@ -51,7 +51,10 @@ def test_encoding_what_was_decoded_is_stable(notebook, drawn, size):
 def test_notes_off_the_grid_move_by_half_a_cell_at_most(notebook, drawn):
     piece = make_piece("free", [(*note, 64) for note in drawn])
     vocabulary = notebook.build_vocabulary([piece], 100)
-    assert notebook.count_lost_notes(piece, vocabulary) == 0
+    cells = np.rint(piece.notes["onset"] * 12).tolist()
+    strokes = list(zip(cells, piece.notes["pitch"].tolist(), strict=True))
+    merged = len(strokes) - len(set(strokes))
+    assert notebook.count_lost_notes(piece, vocabulary) == merged
     back = notebook.decode(notebook.encode(piece, vocabulary), vocabulary)
     for onset, pitch in zip(piece.notes["onset"], piece.notes["pitch"], strict=True):
         near = back["onset"][back["pitch"] == pitch]

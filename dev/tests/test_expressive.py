@@ -83,7 +83,7 @@ def test_shapes_of_what_is_described(notebook, pieces):
     count = len(events)
     assert before.shape == (count, 6) and current.shape == (count, 5)
     assert heard.shape == (count, 88 + 96) and heard.dtype == bool
-    assert np.array_equal(before[1:, :4], events[:-1])
+    assert np.array_equal(before[1:, :5], events[:-1])
     assert before[0].tolist() == [0, 0, 0, 0, 0, notebook.START]
 
 
@@ -597,7 +597,7 @@ def test_a_primer_that_is_no_midi_is_one_sentence(notebook, model, tmp_path):
 def test_bars_stay_bars(notebook, model, seed):
     """What is written behind a seed stands where the seed's bar goes on."""
     seed = seed.copy()
-    seed["step"][0] = 17
+    seed["position"] = (seed["position"] - seed["position"][0] + 17) % 48
     (alone,) = take(notebook, model, [seed])
     (joined,) = take(notebook, model, [seed], joined=True)
     cells = notebook.group_notes(joined)[0]

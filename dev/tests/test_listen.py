@@ -146,7 +146,7 @@ def test_pitches_are_spelled_in_their_key(notebook, pitch, sharps, mode, name):
 @pytest.mark.parametrize("metre", [(4, 4), (3, 4), (6, 8)])
 def test_every_bar_is_full_and_hands_are_split(notebook, metre):
     piece = random_piece(3, 60, low=40, high=80)
-    score = notebook.make_score(piece.notes, 120, metre, 6)
+    score = notebook.make_score(piece.notes, 120, ((0.0, *metre),), 6)
     right, left = score.parts
     assert len(right.getElementsByClass("Measure")) == len(
         left.getElementsByClass("Measure")
@@ -163,7 +163,7 @@ def test_every_bar_is_full_and_hands_are_split(notebook, metre):
 def test_late_music_and_odd_metres_can_be_heard_and_seen(notebook, metre):
     piece = melody([60, 62, 64], step=1 / 3)
     piece.notes["onset"] += 1000
-    score = notebook.make_score(piece.notes, 120, metre, 4)
+    score = notebook.make_score(piece.notes, 120, ((0.0, *metre),), 4)
     assert len(score.flatten().notes) >= 3
     sound = notebook.render_sound(piece.notes, 120)
     samples, rate = soundfile.read(io.BytesIO(sound.data))
@@ -172,7 +172,7 @@ def test_late_music_and_odd_metres_can_be_heard_and_seen(notebook, metre):
 
 def test_no_pitch_is_lost_in_the_score(notebook):
     piece = melody([60, 64, 67, 72, 48, 52, 55, 45], step=0.5)
-    score = notebook.make_score(piece.notes, 120, (4, 4), 16)
+    score = notebook.make_score(piece.notes, 120, ((0.0, 4, 4),), 16)
     struck = [
         pitch.midi
         for note in score.flatten().notes
@@ -184,7 +184,7 @@ def test_no_pitch_is_lost_in_the_score(notebook):
 
 def test_the_key_is_found(notebook):
     scale = [67, 71, 74, 79, 67, 69, 71, 72, 74, 76, 78, 79] * 3
-    score = notebook.make_score(melody(scale).notes, 120, (4, 4), 16)
+    score = notebook.make_score(melody(scale).notes, 120, ((0.0, 4, 4),), 16)
     key = score.recurse().getElementsByClass("Key").first()
     assert (key.sharps, key.mode) == (1, "major")
 
