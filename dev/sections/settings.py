@@ -16,10 +16,10 @@
 #
 # **Running it.** Put MIDI files of your own into `jazz_sample_files/` and
 # `Validation_samples/`, or keep the forty pieces that are there, and run all cells. On
-# two CPU cores without a GPU the whole notebook takes about a quarter of an hour, with
-# `QUICK_RUN = True` a minute or two. Results that are finished are kept in `outputs/`,
-# so that a second run takes less than a minute and one that was cut short goes on where
-# it stopped.
+# two CPU cores without a GPU the whole notebook takes a quarter of an hour, on slow or
+# busy ones half an hour and more, with `QUICK_RUN = True` a minute or two. Results that
+# are finished are kept in `outputs/`, so that a second run takes about a minute and one
+# that was cut short goes on where it stopped.
 #
 # | § | question |
 # | --- | --- |

@@ -173,8 +173,7 @@ def test_a_track_without_a_program_plays_the_first_of_its_channel(notebook):
     assert [pitch for *_, pitch in sounds(piece)] == [40, 72]
 
 
-def test_many_tracks_and_messages_are_read_quickly(notebook):
-    """A thousand times the work must not take a million times the time."""
+def test_thousands_of_tracks_and_messages_are_read(notebook):
     tracks = [track((0, on(60 + i % 20))) for i in range(3000)]
     piece = read(notebook, *tracks)
     assert len(piece.notes) == 20
