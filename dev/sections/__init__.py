@@ -4,11 +4,12 @@ A section imports from those before it alone. `dev/tools/refresh.py` assembles t
 """
 
 SECTIONS = (
+    "listen",
     "settings",
     "machinery",
     "corpus",
-    "encoding",
     "hearing",
+    "encoding",
     "baselines",
     "folds",
     "lstm",
@@ -16,8 +17,10 @@ SECTIONS = (
     "writing",
     "novelty",
     "validation",
+    "staircase",
     "generation",
     "evaluation",
+    "form",
     "studio",
     "export",
 )

@@ -1,9 +1,12 @@
 # %% [markdown]
-# ## 6 Guessing the next note
+# ## 7 Guessing the next note
 #
 # **How far does one get without a network?** Predictions are judged in *nats*: the mean
 # negative natural logarithm of the probability that the true event had been given. A
-# uniform guess costs ln(vocabulary). The *unigram* knows how often each token occurs, the
+# uniform guess costs ln(vocabulary), certainty costs nothing, and one nat less means that
+# the truth was given 2.7 times the probability. Chords make an event worth more than a
+# note, so nats are also divided by the notes that sound: *nats a note* can be compared
+# between encodings. The *unigram* knows how often each token occurs, the
 # *n-gram* also which tokens follow which. Music may be played in any key, so the n-grams
 # learn from every piece in all twelve; the unigram and the published network, which are
 # told where a token stands and not what it sounds, learn from the pieces as they are. The
@@ -17,7 +20,15 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from .encoding import LONGEST_STEP, STREAM_SIZES, encode, transpose
+from .encoding import (
+    EVENT,
+    LONGEST_STEP,
+    STREAM_SIZES,
+    bar_cells,
+    encode,
+    transpose,
+)
+from .settings import NotebookError
 
 # %%
 SEMITONES = range(-5, 7)  # the twelve keys
@@ -46,23 +57,30 @@ def judge(shares, values):
 
 # %%
 class Ngram:
-    """An interpolated n-gram after Witten and Bell (1991); order 0 is uniform."""
+    """An interpolated n-gram after Witten and Bell (1991); order 0 is uniform.
+
+    `memory`: the share that a bigram of the piece so far has in what it says; `others`:
+    tables of the other streams by name, each of which goes by its own past.
+    """
+
+    streams = 4  # that it writes
 
     def __init__(self, sequences, order, size):
         self.order, self.size, self.tables = order, size, []
-        self.others = {}  # tables of other streams, by name, to judge whole events
+        self.memory, self.others = 0.0, {}
         for width in range(order):
             keys = [ngram_keys(tokens, width, size) for tokens in sequences]
             self.tables.append(np.unique(np.concatenate(keys), return_counts=True))
 
-    def shorten(self, order):
+    def shorten(self, order, memory=0.0):
         shorter = copy.copy(self)
-        shorter.order = order
+        shorter.order, shorter.memory = order, memory
         return shorter
 
-    def probabilities(self, context):
+    def probabilities(self, history):
         """Return the distribution of the token that follows a list of tokens."""
         share = np.full(self.size, 1 / self.size)
+        context = history[-self.order or len(history) :]
         for width, (keys, counts) in enumerate(self.tables[: self.order]):
             if width > len(context):
                 break
@@ -74,14 +92,15 @@ class Ngram:
                 break
             share *= (found.stop - found.start) / total
             share[keys[found] - first] += counts[found] / total
+        if self.memory:
+            heard = Ngram([history], 2, self.size).probabilities(history)
+            share = (1 - self.memory) * share + self.memory * heard
         return share
 
     def predict(self, tokens):
         """Return the distributions (tokens - 1, size) of each token but the first."""
-        tokens, rows = list(map(int, tokens)), []
-        for place in range(1, len(tokens)):
-            rows.append(self.probabilities(tokens[max(0, place - self.order) : place]))
-        return np.array(rows)
+        tokens = list(map(int, tokens))
+        return np.array([self.probabilities(tokens[:i]) for i in range(1, len(tokens))])
 
     def score(self, sequence):
         """Return, by stream, the nats and the hits of each event but the first."""
@@ -94,15 +113,21 @@ class Ngram:
     def begin(self, seeds, sampling, moods):
         """Return a function that draws what comes next, and where it starts from."""
         draw = tf.function(lambda *row: draw_classes(*row, *sampling), autograph=False)
+        tables, nothing = {"token": self, **self.others}, np.full((len(seeds), 1), -1)
 
-        def step(contexts, uniforms, banned):
-            shares = [self.probabilities(row[-self.order or 1 :]) for row in contexts]
-            logits = np.log(np.maximum(shares, 1e-30))
-            drawn = draw(logits.astype(np.float32), uniforms[:, 0], banned).numpy()
-            longer = [[*row, t] for row, t in zip(contexts, drawn.tolist())]
-            return drawn[:, None], longer
+        def step(histories, uniforms, banned):
+            columns = []
+            for number, (past, table) in enumerate(zip(histories, tables.values())):
+                logits = np.log(np.maximum([*map(table.probabilities, past)], 1e-30))
+                shut = nothing if number else banned
+                drawn = draw(logits.astype(np.float32), uniforms[:, number], shut)
+                columns.append(drawn.numpy())
+            longer = [[[*row, new] for row, new in zip(past, column.tolist())]
+                      for past, column in zip(histories, columns)]
+            return np.stack(columns, axis=1), longer
 
-        return step, [seed["token"].tolist() for seed in seeds]
+        return step, [[stream_values(seed, stream).tolist() for seed in seeds]
+                      for stream in tables]
 
 
 # %% [markdown]
@@ -132,6 +157,18 @@ def draw_classes(logits, uniforms, banned, temperature, top_p, top_k):
     return tf.reduce_sum(tf.cast(cumulative <= wanted, tf.int32), axis=1)
 
 
+# %% tags=["active-ipynb"]
+# some_shares, uniforms = np.array([0.6, 0.3, 0.1]), (np.arange(1000) + 0.5) / 1000
+# logits = tf.constant(np.log(np.tile(some_shares, (1000, 1))), tf.float32)
+# nothing = np.full((1000, 1), -1)
+# pd.DataFrame({f"temperature {heat}": np.bincount(draw_classes(
+#     logits, uniforms, nothing, heat, 1.0, 0)) / 1000
+#     for heat in (0.5, 1.0, 2.0)}, ["likeliest", "second", "third"])
+
+# %% [markdown]
+# A cold draw makes the likely likelier, a hot one levels all. Each stream gets a table:
+
+
 # %%
 def make_tables(sequences, order, size):
     """Return the n-gram of the tokens, with one for each other stream beside it."""
@@ -149,38 +186,68 @@ def encode_all_keys(pieces, vocabulary):
 
 def train_uniform(learning, stopping, vocabulary, seed, epochs):
     """Return the baseline that gives every token the same probability."""
-    return make_tables([], 0, len(vocabulary)), []
+    return make_tables([], 0, len(vocabulary)), {"learning": [], "stopping": []}
 
 
 def train_unigram(learning, stopping, vocabulary, seed, epochs):
     """Return the baseline that knows how often each token occurs."""
     sequences = [encode(piece, vocabulary) for piece in learning]
-    return make_tables(sequences, 1, len(vocabulary)), []
+    tables = make_tables(sequences, 1, len(vocabulary))
+    return tables, {"learning": [], "stopping": []}
+
+
+def compare_tables(tables, sequences):
+    """Return the nats an event of each table on some sequences of integers."""
+    known = [row for row in sequences if len(row) > 1]
+    if not known:
+        return [math.nan] * len(tables)
+    nats = [[judge(table.predict(row), row[1:])[0] for row in known]
+            for table in tables]
+    return [float(np.concatenate(rows).mean()) for rows in nats]
 
 
 def train_ngram(learning, stopping, vocabulary, seed, epochs):
     """Return the n-gram whose order, up to 5, predicts the stopping pieces best.
 
-    Without stopping pieces its order is `epochs`, the order that the folds chose.
+    Without stopping pieces its order is `epochs`, the order that the folds chose. The
+    losses are those of the orders.
     """
     ngram = make_tables(encode_all_keys(learning, vocabulary), 5, len(vocabulary))
     known = [encode(piece, vocabulary) for piece in stopping]
     others, curve = {}, []
     for stream, table in {**ngram.others, "token": ngram}.items():
-        rows = [stream_values(sequence, stream) for sequence in known]
-        rows, order = [row for row in rows if len(row) > 1], min(epochs, 5)
-        if rows:
-            curve = []
-            for shorter in map(table.shorten, range(1, 6)):
-                nats = [judge(shorter.predict(row), row[1:])[0] for row in rows]
-                curve.append(float(np.concatenate(nats).mean()))
+        tables, order = list(map(table.shorten, range(1, 6))), min(epochs, 5)
+        if stopping:
+            values = [stream_values(sequence, stream) for sequence in known]
+            curve = compare_tables(tables, values)
             order = 1 + int(np.argmin(curve))
-        elif stopping:
-            curve, order = [math.nan] * 5, 1
-        others[stream] = table.shorten(order)
+        others[stream] = tables[order - 1]
     ngram = others.pop("token")
     ngram.others = others
-    return ngram, curve
+    return ngram, {"learning": [], "stopping": curve}
+
+
+MEMORY_SHARES = (0.1, 0.2, 0.3, 0.4, 0.5)
+
+
+def train_memory(learning, stopping, vocabulary, seed, epochs):
+    """Return a bigram with a memory of the piece so far; losses by `MEMORY_SHARES`.
+
+    Its share is chosen as the order in `train_ngram`, and passed on as `epochs`.
+    """
+    bigram, _ = train_ngram(learning, [], vocabulary, seed, 2)
+    tables = [bigram.shorten(2, share) for share in MEMORY_SHARES]
+    curve, best = [], min(epochs, len(tables)) - 1
+    if stopping:
+        known = [encode(piece, vocabulary)["token"] for piece in stopping]
+        curve = compare_tables(tables, known)
+        best = int(np.argmin(curve))
+    return tables[best], {"learning": [], "stopping": curve}
+
+
+# %% [markdown]
+# A tenth of the pieces is held back from the learning: on them the n-gram's order is
+# chosen, and later the moment to stop.
 
 
 # %%
@@ -212,17 +279,18 @@ def hold_back(indices, seed):
     return np.sort(shuffled[count:]), np.sort(shuffled[:count])
 
 
-# %% tags=["active-ipynb"]
+# %% tags=["active-ipynb", "hide-input"]
 # learning, stopping = ([training_pieces[i] for i in part]
 #                       for part in hold_back(np.arange(len(training_pieces)), SEED))
 # known = build_vocabulary(learning, VOCABULARY_SIZE)
-# _, ngram_curve = train_ngram(learning, stopping, known, SEED, EPOCHS)
+# _, losses = train_ngram(learning, stopping, known, SEED, EPOCHS)
+# ngram_curve = losses["stopping"]
 # figure, ax = plt.subplots(figsize=WIDE)
 # ax.plot(range(1, 6), ngram_curve, "o-", color=BASELINE)
 # ax.axhline(math.log(len(vocabulary)), color="black", linestyle=":")
 # ax.text(5, math.log(len(vocabulary)), "a uniform guess", va="top", ha="right")
-# ax.set(title="How much context helps a table", xlabel="order of the n-gram",
-#        ylabel="nats an event, unseen pieces", xticks=range(1, 6))
+# ax.set(title="How much context helps a table, on unseen pieces", xticks=range(1, 6),
+#        xlabel="order of the n-gram", ylabel="nats an event")
 # save_figure(figure, "ngram_orders")
 
 # %% [markdown]
@@ -230,3 +298,89 @@ def hold_back(indices, seed):
 # of context helps; with more the table has seen too few cases. This is the mark for a
 # network to beat. The order is chosen on pieces that were held back from the learning,
 # never on those that the results are reported for.
+
+# %% [markdown]
+# One model writes many pieces side by side, each with its own random numbers, so that a
+# piece does not depend on its neighbours. Small models fall into loops: a bar, a note
+# even, for ever. A guard knows a loop when it hears the same one to eight events four
+# times in a row (and for a dozen events at least), draws again without the token that
+# would prolong it, and counts how often.
+#
+# The published model knows tokens and no time: the published project put every note half
+# a quarter after the last. Here its steps, durations and velocities are drawn from events
+# of the learning pieces, whatever the token. Its rhythm is *borrowed*, then.
+
+# %% tags=["hide-input"]
+LONGEST_LOOP, LOOP_TURNS, LOOP_EVENTS = 8, 4, 12
+
+
+def closes_loop(history, tokens):
+    """Return which streams (streams, events) would loop if their next tokens came."""
+    looping, heard = np.zeros(len(tokens), bool), np.column_stack([history, tokens])
+    for period in range(1, LONGEST_LOOP + 1):
+        width = max(LOOP_TURNS * period, LOOP_EVENTS)
+        if heard.shape[1] >= width:
+            recent = heard[:, -width:]
+            looping |= (recent[:, period:] == recent[:, :-period]).all(axis=1)
+    return looping
+
+
+def write_events(predictor, seeds, length, sampling, generators, rhythm, moods=None,
+                 watch=None):
+    """Return new events (streams, length), and how often each stream left a loop.
+
+    `rhythm`: real events to borrow time and touch from; the rest: `generate_pieces`.
+    """
+    streams = len(seeds)
+    moods = np.zeros((streams, 2), np.int32) if moods is None else np.array(moods)
+    width = predictor.streams  # that it writes: all four, or tokens alone
+    if moods.any() and not hasattr(predictor, "scale"):
+        raise NotebookError("Nothing was generated: this model knows no mood; "
+                            "ask `expressive`.")
+    step, place = predictor.begin(seeds, tuple(sampling), moods)
+    history = np.array([seed["token"] for seed in seeds])
+    rows, loops = [], np.zeros(streams, dtype=int)
+    drawn = np.stack([each.random((length, width)) for each in generators], axis=1)
+    for number, uniforms in enumerate(drawn):
+        if watch:
+            watch(number / length)
+        banned = np.full((streams, LONGEST_LOOP), -1)
+        for turn in range(LONGEST_LOOP + 1):
+            row, after = step(place, uniforms, banned)
+            looping = np.flatnonzero(closes_loop(history, row[:, 0]))
+            if not len(looping) or turn == LONGEST_LOOP:
+                break
+            banned[looping, turn] = row[looping, 0]
+            for stream in looping:
+                uniforms[stream] = generators[stream].random(width)
+            loops[looping] += 1
+        place = after
+        rows.append(row)
+        history = np.column_stack([history, row[:, 0]])[:, -LONGEST_LOOP * LOOP_TURNS :]
+    written = []
+    for seed, columns, generator in zip(seeds, np.stack(rows, axis=1), generators):
+        events = np.zeros(length, EVENT)
+        if width == 1:
+            events = generator.choice(rhythm, length)
+        events["step"] = np.minimum(events["step"], LONGEST_STEP)
+        for name, column in zip(EVENT.names, columns.T):
+            events[name] = column
+        events["beats"], events["unit"] = seed["beats"][-1], seed["unit"][-1]
+        places = seed["position"][-1] + np.cumsum(events["step"])
+        events["position"] = places % bar_cells(seed[-1])
+        written.append(events)
+    return written, loops
+
+
+# %% tags=["active-ipynb"]
+# ngram, _ = train_ngram(learning, [], known, SEED, 2)
+# seed = encode(stopping[0], known)[:SEQUENCE_LENGTH]
+# generators = [np.random.default_rng(SEED)]
+# (events,), _ = write_events(ngram, [seed], 80, (1.0, 1.0, 0), generators, None)
+# show(Piece("Written by the bigram", decode(events, known), stopping[0].tempo,
+#            settings="temperature 1"))
+
+# %% [markdown]
+# **What to hear.** Each note follows from the last, and no further. The harmony wanders
+# off within a second, and the rhythm, drawn from a table of its own, does not care for
+# the notes.

@@ -1,5 +1,5 @@
 # %% [markdown]
-# ## 3 From files to notes
+# ## 4 From files to notes
 #
 # **What music is there?** A *note* has an onset and a duration in quarter notes, a pitch
 # as MIDI number (middle C is 60) and a velocity, the force of its stroke (1–127). A
@@ -90,7 +90,7 @@ def release_keys(notes):
 # tracks. Junk before the header (a RIFF wrapper, say), foreign chunks and wrong track
 # counts do no harm; what cannot be saved gets a reason that a musician understands.
 
-# %%
+# %% tags=["hide-input"]
 LONGEST_QUARTERS = 4_000_000  # quarter notes from the start to the last note
 SHORTEST_BAR = 0.25  # quarter notes; shorter ones are no metre
 LARGEST_FILE = 10**6  # bytes; an hour of piano takes less
@@ -137,7 +137,7 @@ def split_file(data):
 # must stand are clipped. Each message then goes to music21 by itself, so that the time
 # grows with the length of the file and no faster.
 
-# %%
+# %% tags=["hide-input"]
 NOTE_OFF, NOTE_ON, CONTROL, PROGRAM, SYSTEM, META = 0x80, 0x90, 0xB0, 0xC0, 0xF0, 0xFF
 BANK, SUSTAIN, SOSTENUTO = 0, 64, 66  # controllers
 ALL_SOUND_OFF, RESET_CONTROLLERS, ALL_NOTES_OFF = 120, 121, 123  # and above
@@ -211,7 +211,7 @@ def read_events(tracks):
 # makes drums. Tracks that play different instruments on one channel are *voices* of their
 # own, each with its own pedals.
 
-# %%
+# %% tags=["hide-input"]
 DRUM_CHANNEL, PIANO_PROGRAMS = 10, range(8)
 DRUM_BANKS, MELODIC_BANK, EFFECTS_BANK = (120, 126, 127), 121, 64  # of GM2 and of XG
 RESET = re.compile(rb"\x7e.\x09[\x01\x03]|\x41.\x42\x12\x40\x00\x7f\x00|"
@@ -342,7 +342,7 @@ class Keys:
 # keeps its length in seconds.
 
 
-# %%
+# %% tags=["hide-input"]
 def keep_piano(played, division):
     """Return the piano's notes of PLAYED rows, and remarks on what was left out."""
     pitched = played["instrument"] >= 0
@@ -393,7 +393,7 @@ def mean_tempo(tempos, start, end):
     return round(float((end - start) / spent if spent else 1 / now), 4)
 
 
-# %%
+# %% tags=["hide-input"]
 def readable(name):
     return os.fsencode(name).decode("utf-8", "replace")
 
@@ -430,7 +430,13 @@ def parse_bytes(data, name):
     return replace(piece, metres=metres, tempo=mean_tempo(tempos, 0.0, piece.end))
 
 
+# %% tags=["active-ipynb"]
+# path = min(Path(TRAINING_FOLDER).rglob("*.mid"), default=None)
+# pd.DataFrame(parse_midi(path).notes[:5]) if path else "no .mid file to begin with"
+
 # %% [markdown]
+# The first five notes of one file: that is all that the notebook knows of music.
+#
 # ### A folder of pieces
 #
 # A corpus is a folder, subfolders and linked ones included. A piece that stands in the
@@ -438,7 +444,7 @@ def parse_bytes(data, name):
 # where it is transposed, shifted, louder or has another title: two pieces count as one if
 # more than half of the shorter one's runs of 16 notes stand in the other, in some key.
 
-# %%
+# %% tags=["hide-input"]
 MIDI_ENDINGS = (".mid", ".midi", ".kar", ".rmi")
 WORTH_PROCESSES = 100  # files from which on starting processes pays
 
@@ -447,7 +453,7 @@ def find_midi_files(folder):
     if not Path(folder).is_dir():
         raise NotebookError(
             f"There is no folder {folder}: make it beside the notebook and put MIDI "
-            "files into it, or set TRAINING_FOLDER and VALIDATION_FOLDER in section 1.")
+            "files into it, or set TRAINING_FOLDER and VALIDATION_FOLDER in section 2.")
     paths, seen = [], set()
     for place, folders, names in os.walk(folder, followlinks=True):
         folders.sort()
@@ -546,23 +552,25 @@ def load_corpus(folder, split, known):
 # notes of a chord. `reason` says what was left out of a file, or why it was refused;
 # the run goes on without it.
 
-# %% tags=["active-ipynb"]
+# %% tags=["active-ipynb", "hide-input"]
 # figure, axes = plt.subplots(1, 3, figsize=WIDE)
 # for ax, field, bins, title, label in (
 #     (axes[0], "pitch", np.arange(21, 110) - 0.5, "Pitches", "MIDI number"),
 #     (axes[1], "velocity", np.arange(0, 129, 4), "Touch", "velocity"),
-#     (axes[2], "duration", np.arange(0, 4.1, 0.125), "Durations, pedal included",
-#      "quarter notes (4 and more together)")):
+#     (axes[2], "duration", np.arange(0, 4.1, 0.125), "Durations", "quarter notes")):
 #     for pieces, name, colour, line in ((training_pieces, "training", REAL, "-"),
 #                                        (validation_pieces, "validation", SECOND, "--")):
 #         values = np.concatenate([piece.notes[field] for piece in pieces])
 #         counts, _ = np.histogram(np.minimum(values, bins[-1]), bins)
 #         ax.stairs(counts / counts.sum(), bins, label=name, linewidth=1.5,
 #                   color=colour, linestyle=line)
-#     ax.set(title=title, xlabel=label, ylabel="share of notes")
-# axes[0].legend()
+#     ax.set(title=title, xlabel=label)
+# axes[0].set_ylabel("share of notes")
+# axes[1].legend()
 # save_figure(figure, "corpus")
 
 # %% [markdown]
 # The two folders should look alike, but for single pitches, which depend on the keys:
-# what is learnt from the one is tested on the other.
+# what is learnt from the one is tested on the other. Durations include the pedal, and
+# the last bin holds all that are longer. If the curves of your own two folders differ,
+# the models will be blamed for it later: better deal the files anew.

@@ -1,5 +1,5 @@
 # %% [markdown]
-# ## 4 From notes to numbers
+# ## 6 From notes to numbers
 #
 # **Does music survive as integers?** Notes that start in one grid cell form an event. Its
 # *token* names its exact pitches: a single note, or a chord with its voicing, not its
@@ -11,7 +11,7 @@
 # it is spelled as several events: the largest known chords in it and what is left, from
 # the bass up, with step 0 between them. So there is no unknown token: every piece can be
 # encoded, and comes back with each onset and pitch in place. Models count these events;
-# the tables of music, in sections 3 and 14, count once what starts together.
+# the tables of music, in sections 4 and 16, count once what starts together.
 
 # %% tags=["active-py"]
 import itertools
@@ -77,6 +77,11 @@ class Vocabulary:
         return self.spellings[pitches]
 
 
+# %% [markdown]
+# Encoding goes through a piece from one group of notes to the next; decoding adds up the
+# steps. Notes of a chord keep one duration and one velocity, the middle ones.
+
+
 # %%
 def list_groups(piece):
     """Yield (cell, {pitch: (duration, velocity)}), low to high, where notes start."""
@@ -130,6 +135,10 @@ def decode(sequence, vocabulary):
     return release_keys(np.array(notes, dtype=NOTE))
 
 
+# %% [markdown]
+# What follows helps to write music: where bars begin in a sequence of events, and the
+# same piece in another key.
+
 # %%
 def bar_cells(events):
     """Return how many grid cells the bars have in which events stand."""
@@ -161,11 +170,11 @@ def transpose(piece, semitones):
 # training_sequences = [encode(piece, vocabulary) for piece in training_pieces]
 # first_events = training_sequences[0][:10]
 # chords = [vocabulary.chords[token] for token in first_events["token"]]
-# names = [[music21.pitch.Pitch(p).nameWithOctave for p in chord] for chord in chords]
-# pd.DataFrame(first_events).assign(pitches=[" ".join(row) for row in names])
+# pd.DataFrame(first_events).assign(notes=[*map(name_chord, chords)])
 
 # %% [markdown]
-# Ten events of the first piece, and in the last column the notes that each token names.
+# The first ten events of the first piece; the last column holds the notes that each token
+# names.
 # Now the check that counts: every piece is encoded and decoded, and each note must
 # come back with its pitch, on its grid cell.
 
@@ -180,6 +189,10 @@ def count_lost_notes(piece, vocabulary):
     return ((both[0] - both[1]) + (both[1] - both[0])).total()
 
 
+def count_tokens(sequences, size):
+    return np.bincount(np.concatenate([s["token"] for s in sequences]), minlength=size)
+
+
 # %% tags=["active-ipynb"]
 # all_pieces = training_pieces + validation_pieces
 # lost = sum(count_lost_notes(piece, vocabulary) for piece in all_pieces)
@@ -191,12 +204,7 @@ def count_lost_notes(piece, vocabulary):
 # 24,483 notes and 548 unique ones; the statistics below are in its terms.
 
 
-# %%
-def count_tokens(sequences, size):
-    return np.bincount(np.concatenate([s["token"] for s in sequences]), minlength=size)
-
-
-# %% tags=["active-ipynb"]
+# %% tags=["active-ipynb", "hide-input"]
 # counts = count_tokens(training_sequences, len(vocabulary))
 # ranks, chord = np.argsort(np.argsort(-counts)) + 1, np.arange(len(counts)) >= PITCHES
 # figure, ax = plt.subplots(figsize=WIDE)
@@ -215,7 +223,7 @@ def count_tokens(sequences, size):
 # when they are asked for, never laid out in memory, and never reach across two pieces.
 
 
-# %%
+# %% tags=["hide-input"]
 class Windows(Sequence):
     """The runs of successive events of some sequences, cut when asked for.
 
@@ -265,3 +273,19 @@ def make_windows(sequences, length):
 #     "Sequence length": SEQUENCE_LENGTH,
 #     "Windows": len(features),
 #     "Events that continue a spelled chord": f"{spelled / events:.1%}"}})
+
+# %% [markdown]
+# One window, then: 40 events, and the one to predict. Above the notes that they stand
+# for, below all that the published network is told, each token's place in the vocabulary.
+
+# %% tags=["active-ipynb", "hide-input"]
+# window, target = features[0], targets[0]
+# figure, axes = plt.subplots(2, 1, figsize=TALL, sharex=True)
+# for place, token in enumerate([*window["token"], target["token"]]):
+#     chord, colour = vocabulary.chords[token], REAL if place < len(window) else GENERATED
+#     axes[0].plot([place] * len(chord), chord, "s", ms=4, color=colour)
+#     axes[1].plot(place, token / len(vocabulary), "o", ms=4, color=colour)
+# axes[0].set(title="A sequence of 40 events, and the next (orange)", ylabel="pitch")
+# axes[1].set(title="As the published LSTM reads it", xlabel="event",
+#             ylabel="token ÷ vocabulary")
+# save_figure(figure, "sequence")

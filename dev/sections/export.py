@@ -1,5 +1,5 @@
 # %% [markdown]
-# ## 16 Take it home
+# ## 19 Take it home
 #
 # **Where is my music?** In `outputs/midi`. Each file holds its title, model, seed and
 # settings as text, and is read back and compared note for note. No file is ever
@@ -47,7 +47,7 @@ def write_midi(notes: Notes, path: str | Path, *, tempo: Tempo, title: str,
     return write_whole(place, data)
 
 
-# %% tags=["active-ipynb"]
+# %% tags=["active-ipynb", "hide-input"]
 # MIDI_FOLDER = Path(OUTPUT_FOLDER) / "midi"
 # made_by = f"{RUN_KIND} run of Music_Generation_LSTM.ipynb"
 # rows = []

@@ -1,5 +1,5 @@
 # %% [markdown]
-# ## 9 A network that hears
+# ## 10 A network that hears
 #
 # **What does time and touch take?** The published network reads one number and forgets
 # the rest. The *expressive* network reads and writes all four streams. It has two halves.
@@ -43,9 +43,10 @@ def multi_hot(vocabulary):
 
 
 def tabulate(sequence):
-    """Return a sequence of EVENT as integers: streams and position (events, 5)."""
+    """Return EVENT rows as integers: their streams and position (events, 5)."""
     streams = [stream_values(sequence, name) for name in ("token", *STREAM_SIZES)]
-    return np.column_stack([*streams, np.minimum(sequence["position"], POSITIONS - 1)])
+    position = np.minimum(sequence["position"], POSITIONS - 1)
+    return np.stack([*streams, position], axis=-1)
 
 
 def hold_keys(events, notes):
@@ -79,6 +80,8 @@ def describe_events(events, vocabulary):
 
 
 # %% [markdown]
+# **Try it:** nothing here is heard before it is trained; section 14 takes it apart.
+#
 # ### Memory
 #
 # An LSTM forgets the key of a piece within a few bars. *Running averages* do not: each
@@ -96,9 +99,6 @@ class Memory(layers.Layer):
     def __init__(self, decays, **settings):
         super().__init__(**settings)
         self.decays = [float(decay) for decay in decays]
-
-    def get_config(self):
-        return {**super().get_config(), "decays": self.decays}
 
     def call(self, sequence, state, start):
         """Return averages (..., decays) and sums; `start`: 1 where a piece begins."""
@@ -162,6 +162,14 @@ def make_embedding(size, width, seeds):
     return layers.Embedding(size, width, first)
 
 
+def make_lstm(units, seeds, **settings):
+    """Return an LSTM that answers each step."""
+    first = keras.initializers.GlorotUniform(next(seeds))
+    again = keras.initializers.Orthogonal(seed=next(seeds))
+    return layers.LSTM(units, return_sequences=True, kernel_initializer=first,
+                       recurrent_initializer=again, **settings)
+
+
 def fixed_table(table):
     """Return a layer that reads rows of a constant table (integers, width)."""
     return layers.Embedding(*table.shape, weights=[table], trainable=False)
@@ -198,7 +206,6 @@ EMBEDDED = {"step": 24, "duration": 16, "velocity": 16}  # numbers for each
 MOODS = ("low", "middle", "high")  # of energy and of brightness; 0 stands for any
 
 
-# %%
 def build_reader(vocabulary, shape, seeds):
     """Return the network from last events (batch, time, 8), past onsets and states.
 
@@ -238,10 +245,7 @@ def build_reader(vocabulary, shape, seeds):
     if "blocks" in shape:
         heard, kept = listen_transformer(seen, start, states[2:], shape, seeds)
     else:
-        lstm = layers.LSTM(
-            shape["units"], return_sequences=True, return_state=True,
-            kernel_initializer=keras.initializers.GlorotUniform(next(seeds)),
-            recurrent_initializer=keras.initializers.Orthogonal(seed=next(seeds)))
+        lstm = make_lstm(shape["units"], seeds, return_state=True)
         heard, *kept = lstm(seen, initial_state=states[2:])
     heard = layers.Dropout(dropout, seed=next(seeds))(heard)
     outputs = [layers.Concatenate()([seen, heard, *moods]), roll, roll_sums, slow_sums]
@@ -256,7 +260,7 @@ def build_reader(vocabulary, shape, seeds):
 # as `context` reaches. Their keys and values are kept from window to window, and from
 # event to event when it writes, so that nothing is worked out twice.
 
-# %%
+# %% tags=["hide-input"]
 TRANSFORMER = {
     **EXPRESSIVE,
     "units": 128,  # of each block, in and out
@@ -273,9 +277,6 @@ class CachedAttention(layers.Layer):
     def __init__(self, heads, **settings):
         super().__init__(**settings)
         self.heads = heads
-
-    def get_config(self):
-        return {**super().get_config(), "heads": self.heads}
 
     def build(self, query_shape, pair_shape, cache_shape, start_shape):
         """Make a weight for each head and each distance."""
@@ -310,7 +311,6 @@ class CachedAttention(layers.Layer):
         return ops.reshape(mixed, (-1, time, pair.shape[-1] // 2)), kept
 
 
-# %%
 def listen_transformer(seen, start, states, shape, seeds):
     """Return what a transformer heard (batch, time, units) and its new caches."""
     units, kept = shape["units"], []
@@ -328,7 +328,6 @@ def listen_transformer(seen, start, states, shape, seeds):
         heard = heard + layers.Dropout(shape["dropout"] / 3, seed=next(seeds))(hidden)
         kept.append(cache)
     return layers.LayerNormalization()(heard), kept
-
 
 # %% [markdown]
 # ### The heads
@@ -364,7 +363,6 @@ def build_small_head(vocabulary, width, stream, shape, seeds):
     return keras.Model([read, before, current], logits, name=f"{stream}_head")
 
 
-# %%
 def build_token_head(vocabulary, width, shape, seeds):
     """Return the head from what was read, rolls and the step to logits of the token."""
     content, filters = describe_tokens(vocabulary), shape["filters"]

@@ -1,5 +1,5 @@
 # %% [markdown]
-# ## 7 How to fool yourself
+# ## 8 How to fool yourself
 #
 # **Which pieces are unseen?** The training pieces are dealt into `FOLDS` parts. Each part
 # is held out once while a model learns from the others: from their notes, their chords

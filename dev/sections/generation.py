@@ -1,5 +1,5 @@
 # %% [markdown]
-# ## 13 Writing
+# ## 15 Writing
 #
 # **What does it write?** `generate_music` goes on from a seed, a window of events such as
 # each of `features`, and returns a piece. It takes whatever the cell above left in
@@ -103,7 +103,7 @@ def generate_music(
     `longest_copy`: events in a row that may stand in a training piece, 0 for any;
     `generator`: NumPy's, a seed for one, or None to draw one from Python's `random`;
     `tempo`: quarter notes a minute, None as in learning; `joined`: begin with the seed;
-    `watch`: told the share that is done, may raise to stop; the rest: see section 1.
+    `watch`: told the share that is done, may raise to stop; the rest: see section 2.
     """
     if not hasattr(model, "predictor"):
         raise NotebookError("Nothing was generated: the model must be one of `models`.")
@@ -129,37 +129,30 @@ def generate_music(
 # %% tags=["active-ipynb"]
 # seed = random.choice(features)
 # generated_music = generate_music(model, seed, length=100)
-# display(play(generated_music.notes, tempo=generated_music.tempo, title=model.name))
-# figure, ax = plt.subplots(figsize=WIDE)
-# plot_take(generated_music, ax, marked=True)
-# ax.set_title(plain(f"generated_music: {describe_copy(generated_music)}"))
-# save_figure(figure, "take")
-# display(show_score(generated_music.notes, tempo=generated_music.tempo,
-#                    metre=generated_music.metres))
+# show(generated_music, score=True, marked=True)
+# print(describe_copy(generated_music))
 
 # %% [markdown]
-# A piece that nobody has played: its sound, its notes, and its first bars as a score.
-# Where the model came nearest to a training piece, in whatever key, is shaded green. The
-# temperature sets how far it strays:
+# A piece that nobody has played: its sound, its notes and, on request, its first bars as
+# a score. Where it comes nearest to a training piece, in whatever key, is shaded green.
+#
+# **Try it:** run the cell again for another piece, or change `length`. The temperature
+# sets how far the model strays from what it trusts most:
 
 # %% tags=["active-ipynb"]
-# figure, axes = plt.subplots(3, 1, figsize=(10, 8.4), sharex=True)
-# for ax, temperature in zip(axes, (0.5, 1.0, 1.5)):
-#     take = generate_music(model, seed, temperature=temperature, generator=SEED)
-#     title = f"{model.name}, temperature {temperature}"
-#     plot_piano_roll(take.notes, ax, title, GENERATED, until=32).label_outer()
-# save_figure(figure, "temperatures")
+# for temperature in (0.6, 1.4):
+#     take = generate_music(model, seed, 60, temperature=temperature, generator=SEED)
+#     show(take, f"{model.name}, temperature {temperature}")
 
 # %% [markdown]
-# Cold, it keeps to what it trusts most; hot, it leaps, and piles up what does not
-# belong together.
+# Cold, it keeps to few notes; hot, it leaps, and piles up what does not belong together.
 #
 # ### Going on from a piece of yours
 #
 # A *primer* is music that the model goes on from: any MIDI file, or a piece of the
-# corpus. Its last events are the seed, its tempo is kept, and with `joined=True` what
-# comes back begins with the primer's own notes and goes on in its bars. Here it is the
-# beginning of a validation piece.
+# corpus. Its last events are the seed and its tempo is kept. With `joined=True` what
+# comes back begins with the primer's own notes and goes on in its bars. Here the model
+# goes on from the first bars of a validation piece.
 
 # %%
 PRIMER_EVENTS = 128  # of a primer are read, its last ones
@@ -190,34 +183,46 @@ def read_primer(source, vocabulary):
 # primer, primer_tempo = read_primer(opening, model.vocabulary)
 # continued = generate_music(model, primer, length=100, tempo=primer_tempo, joined=True,
 #                            generator=SEED)
-# display(play(continued.notes, tempo=primer_tempo, title=f"{whole.name}, continued"))
-# figure, ax = plt.subplots(figsize=WIDE)
-# plot_take(continued, ax, primer=end_of_primer(primer))
-# ax.set_title(plain(f"{whole.name}, continued by {model.name}"))
-# save_figure(figure, "continued")
+# show(continued, f"{whole.name}, continued", primer=end_of_primer(primer))
 
 # %% [markdown]
-# Blue is the primer, orange what the model adds.
+# Blue is the primer, orange what the model adds. **Try it:** put `"my tune.mid"` in place
+# of `opening`.
 #
 # ### Asking for a mood
+#
+# The same seed, asked to be calm and dark, then lively and bright:
+
+# %% tags=["active-ipynb"]
+# if model.name in FIXED_SCHEDULE:
+#     for level in ("low", "high"):
+#         take = generate_music(model, seed, 80, energy=level, brightness=level,
+#                               generator=SEED)
+#         show(take, f"energy {level}, brightness {level}")
+
+# %% [markdown]
+# Does it do as it is asked? Each of the nine pairs of moods is asked for, from three
+# seeds, four takes each. A request is *met* when the music falls into the third of the
+# corpus that was asked for, which chance alone does one time in three.
 
 
-# %%
+# %% tags=["hide-input"]
 def try_moods(model, seeds, length, generator):
-    """Return requested and measured moods of new pieces, each mood with each seed."""
+    """Return requested and measured moods of new takes; `kept`: best of each four."""
     numbers, rows = range(1, 1 + len(MOODS)), []
     requests = itertools.product(numbers, numbers, seeds, range(MOOD_TAKES))
     *asked, seeds, _ = zip(*requests)
     moods = np.transpose(asked)
     takes = generate_pieces(model, seeds, length, generator=generator, moods=moods)
-    for i in range(0, len(takes), MOOD_TAKES):
-        piece, row = nearest_mood(model, takes[i : i + MOOD_TAKES], moods[i]), {}
+    for i, piece in enumerate(takes):
+        if i % MOOD_TAKES == 0:
+            best = nearest_mood(model, takes[i : i + MOOD_TAKES], moods[i])
         scores = measure_mood(model, piece)
         found = classify_mood(scores, model.predictor.scale)
-        for j, name in enumerate(("energy", "brightness")):
-            row[name], row[f"{name}_score"] = MOODS[moods[i, j] - 1], scores[j]
-            row[f"measured_{name}"] = MOODS[found[j] - 1]
-        rows.append(row)
+        rows.append({"kept": piece.notes is best.notes, **{
+            name + word: value for j, name in enumerate(("energy", "brightness"))
+            for word, value in (("", MOODS[moods[i, j] - 1]), (" score", scores[j]),
+                                (" met", bool(found[j] == moods[i, j])))}})
     return pd.DataFrame(rows)
 
 
@@ -227,24 +232,31 @@ def try_moods(model, seeds, length, generator):
 #     seeds = choose_seeds(training_pieces, model.vocabulary, 3, generator)
 #     moods = try_moods(model, seeds, GENERATED_EVENTS // 4, generator)
 #     save_table(moods.assign(run=RUN_KIND), "moods")
+#     rows = []
 #     for name in ("energy", "brightness"):
-#         right = (moods[name] == moods[f"measured_{name}"]).mean()
-#         print(f"{name}: {right:.0%} of the requests are met")
-#     scores = moods.pivot_table("energy_score", "energy", "brightness")
-#     display(scores.loc[list(MOODS), list(MOODS)].round(2))
+#         row, scores = {"": name}, moods.groupby(name)[f"{name} score"].mean()
+#         for word, takes in (("single takes", moods),
+#                             ("nearest of four", moods[moods["kept"]])):
+#             met = scipy.stats.binomtest(int(takes[f"{name} met"].sum()), len(takes))
+#             low, high = met.proportion_ci(method="wilson")
+#             row[f"met, {word}"] = f"{met.statistic:.0%} ({low:.0%}–{high:.0%})"
+#         row["measured, asked for low → middle → high"] = " → ".join(
+#             f"{scores[level]:+.2f}" for level in MOODS)
+#         rows.append(row)
+#     display(pd.DataFrame(rows).set_index(""))
 
 # %% [markdown]
-# Rows are the energy asked for, numbers the energy measured, in standard deviations of
-# the corpus, means of three pieces: they should rise from row to row whatever the
-# brightness. A request is met when the piece falls into the third of the corpus that
-# was asked for, which chance alone would do one time in three.
+# `generate_music` keeps the nearest of four takes, so both columns matter: what one take
+# does, and what you get. In brackets stand 95 % intervals; the last column says how far
+# the single takes move, in standard deviations of the corpus.
 #
 # ### A set of pieces
 #
 # Now each model, and each baseline, writes a whole set of pieces. They go on from seeds
-# of the training pieces and are judged against pieces that none of them has heard.
+# of the training pieces, and are judged in the next section against pieces that none of
+# the models has heard. What you hear is the first piece of each set, not the best one.
 
-# %% tags=["active-ipynb"]
+# %% tags=["active-ipynb", "hide-input"]
 # pieces_each = min(GENERATED_PIECES, len(training_pieces), len(validation_pieces))
 # generated = {}
 # for name, each in models.items():
@@ -252,12 +264,14 @@ def try_moods(model, seeds, length, generator):
 #     seeds = choose_seeds(training_pieces, each.vocabulary, pieces_each, generator)
 #     length = usual_length(validation_pieces, each.vocabulary)
 #     generated[name] = generate_pieces(each, seeds, length, generator=generator)
+# if RUN_KIND == "full":  # these are what section 1 plays
+#     clips = {"shipped": training_pieces[0], "published": generated.get("published"),
+#              "expressive": generated.get("expressive")}
+#     for name, piece in clips.items():
+#         if piece:
+#             save_clip(piece if name == "shipped" else piece[0], name)
+# for name in dict.fromkeys(("ngram", *MODELS)):
+#     show(generated[name][0])
 # loops = {name: sum(bool(piece.remarks) for piece in pieces)
 #          for name, pieces in generated.items()}
-# print(f"{pieces_each} pieces each; pieces in which the guard met a loop: {loops}")
-# for name in dict.fromkeys(("ngram", *MODELS)):
-#     piece = generated[name][0]
-#     display(play(piece.notes, tempo=piece.tempo, title=piece.name))
-
-# %% [markdown]
-# The first piece of the n-gram and of each model: let your ears judge beside the tables.
+# pd.DataFrame({f"pieces of {pieces_each} in which the guard met a loop": loops})

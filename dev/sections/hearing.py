@@ -1,9 +1,9 @@
 # %% [markdown]
 # ## 5 Hearing and seeing
 #
-# **Can I hear it?** `play` gives notes as sound, `plot_piano_roll` as a picture,
-# `show_score` as a score, all offline and from Python packages alone. This is how the
-# first training piece sounds and looks; the next cells say how it is done.
+# **Can I hear it?** One call, `show(piece)`, gives a player, a piano roll with its bars
+# and, if asked, a score, all offline and from Python packages alone. How that is done
+# stands in the collapsed cells; the first training piece is heard at their end.
 
 # %% tags=["active-py"]
 import base64
@@ -20,9 +20,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
 
+import matplotlib.pyplot as plt
 import music21
 import numpy as np
-from IPython.display import HTML
+from IPython.display import HTML, display
 from music21.midi import ChannelVoiceMessages, MetaEvents
 from pydantic import AfterValidator, Field
 from scipy.io import wavfile
@@ -35,14 +36,16 @@ from .corpus import (
     Piece,
     release_keys,
 )
-from .machinery import find_package
+from .machinery import figure_bytes, find_package, write_whole
 from .settings import (
     GENERATED,
     GRID,
     NUMPY,
-    Count,
+    OUTPUT_FOLDER,
     REAL,
     SECOND,
+    WIDE,
+    Count,
     NotebookError,
     checked,
 )
@@ -159,7 +162,7 @@ def safe_file_name(title):
 # missing, a simple tone generator takes over and says so.
 
 # %% tags=["hide-input"]
-LONGEST_SOUND = 60  # seconds that a player holds
+LONGEST_SOUND, CLIP_SECONDS = 60, 25  # seconds of a player, and of a clip to keep
 TONE_RATE = 22_050  # samples a second
 HARMONICS = np.arange(1, 7)[:, None]
 # Music as a browser plays it: media type, bytes, what a listener should know.
@@ -273,7 +276,6 @@ def spell_pitch(pitch, key):
                                octave=(pitch - alteration) // 12 - 1)
 
 
-# %% tags=["hide-input"]
 def make_staff(starts, ends, pitches, bars, signs, key, beginning):
     """Return one hand, its times in twelfths of a quarter, as a music21 staff."""
     onsets = [*np.unique(starts).tolist(), bars[-1]]
@@ -341,13 +343,13 @@ def make_score(notes, tempo, metres, bars):
     return music21.stream.Score([*staves, brace])
 
 
-# %% tags=["hide-input"]
 @checked
 def show_score(notes: Notes, *, tempo: Tempo = 120.0, metre: Metre = ((0.0, 4, 4),),
                bars: Count | None = None):
     """Return the first bars, `SCORE_BARS` if None, of NOTE rows as a grand staff."""
     shown = "No score: pip install verovio brings the engraver."
     if verovio := find_package("verovio"):
+        verovio.enableLog(verovio.LOG_OFF)
         toolkit = verovio.toolkit(False)  # its fonts are looked up for each thread
         toolkit.setResourcePath(str(Path(verovio.__file__).with_name("data")))
         toolkit.setOptions(ENGRAVING)
@@ -359,50 +361,92 @@ def show_score(notes: Notes, *, tempo: Tempo = 120.0, metre: Metre = ((0.0, 4, 4
     return HTML(f"<div {style}>{shown}</div>")
 
 
-# %% [markdown]
-# ### Piano roll
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ### Piano roll, and all together
 #
-# Darker bars are louder. Held bars below are the left hand and what the pedal keeps.
-
+# Darker bars are louder. Blue is real music, orange is generated; green is what stands in
+# a training piece too. Held bars below are the left hand and what the pedal keeps.
 
 # %% tags=["hide-input"]
 def plain(text):
     return str(text).replace("$", r"\$")  # which is Matplotlib's sign for maths
 
 
-def plot_piano_roll(notes, ax, title, colour, until=None):
-    """Draw NOTE rows on `ax`, up to `until` if given, louder ones darker; return it."""
-    shade = 0.25 + 0.75 * notes["velocity"] / 127
+def name_chord(chord):
+    """Return the names of some MIDI numbers, such as "C4 E♭4 G4"."""
+    names = (music21.pitch.Pitch(pitch).nameWithOctave for pitch in chord)
+    return " ".join(names).replace("-", "♭")
+
+
+def plot_take(piece, ax, *, primer=0.0, marked=False, until=math.inf):
+    """Draw a piece's notes on `ax`, up to `until` quarters if given; return it.
+
+    `primer`: quarters of real music at its beginning; `marked`: shade its shared run.
+    """
+    notes = piece.notes[piece.notes["onset"] < until]
+    real = (notes["onset"] < primer) | (not piece.settings)
+    colours = [(REAL if known else GENERATED, 0.25 + 0.75 * velocity / 127)
+               for known, velocity in zip(real, notes["velocity"])]
     ax.barh(notes["pitch"], np.maximum(notes["duration"], 1 / GRID), height=0.9,
-            left=notes["onset"], color=[(colour, alpha) for alpha in shade])
-    octaves = range(24, 109, 12)
-    ax.set_yticks(octaves, [f"C{octave // 12 - 1}" for octave in octaves])
-    ax.set(xlabel="time, quarter notes", ylabel="pitch", title=plain(title),
-           ylim=(LOWEST_PITCH, HIGHEST_PITCH), xlim=(0, until))
-    return ax
-
-
-def plot_take(piece, ax, *, primer=0.0, marked=False):
-    """Draw a piece on `ax`; set off its `primer` quarters, and shade its shared run."""
-    old = piece.notes["onset"] < primer
-    plot_piano_roll(piece.notes[~old], ax, piece.name, GENERATED)
-    if old.any():
-        plot_piano_roll(piece.notes[old], ax, f"{piece.name}, from a primer", REAL)
+            left=notes["onset"], color=colours)
     if marked and piece.shared.events:
         *_, start, end = piece.shared
         ax.axvspan(start, end, color=SECOND, alpha=0.25, label="in a training piece")
         ax.legend(loc="upper right")
     lines = piece.bars()
-    shown = np.arange(0, len(lines) - 1, math.ceil(len(lines) / 16))
+    lines = lines[: np.searchsorted(lines, min(piece.end, until)) + 1]
+    shown = np.arange(0, max(len(lines) - 1, 1), math.ceil(len(lines) / 12))
     ax.set_xticks(lines[shown], [str(number + 1) for number in shown])
-    ax.set(xlabel="bar", xlim=(0, lines[-1]))
+    low, high = notes["pitch"].min() // 12 * 12, notes["pitch"].max() // 12 * 12 + 12
+    octaves = range(low, high + 1, 12)
+    ax.set_yticks(octaves, [f"C{octave // 12 - 1}" for octave in octaves])
+    ax.set(xlabel="bar", ylabel="pitch", title=plain(piece.name), xlim=(0, lines[-1]),
+           ylim=(low - 1, high + 1))
     return ax
 
 
+# %% tags=["hide-input"]
+def roll_bytes(piece, *, primer=0.0, marked=False, seconds):
+    """Return the piano roll of a piece's first seconds as PNG."""
+    figure = plt.matplotlib.figure.Figure(figsize=WIDE, layout="constrained")
+    until = piece.notes["onset"].min() + seconds * piece.tempo / 60
+    ax = figure.add_subplot()
+    plot_take(piece, ax, primer=primer, marked=marked, until=until).set_title("")
+    return figure_bytes(figure)
+
+
+def show(piece, title="", *, score=False, primer=0.0, marked=False):
+    """Display a piece's player and piano roll, its first minute, and its score.
+
+    `title`: its name if empty; `score`: whether there is one to open; `primer`,
+    `marked`: see `plot_take`.
+    """
+    title = title or piece.name
+    parts = [play(piece.notes, tempo=piece.tempo, title=title).data]
+    roll = roll_bytes(piece, primer=primer, marked=marked, seconds=LONGEST_SOUND)
+    words = html.escape(f"Piano roll of {title}")
+    parts.append(f'<img alt="{words}" style="width: 100%; max-width: 650px" '
+                 f'src="{as_data("image/png", roll)}">')
+    if score:
+        staves = show_score(piece.notes, tempo=piece.tempo, metre=piece.metres).data
+        parts.append(f"<details><summary>Score</summary>{staves}</details>")
+    display(HTML("".join(parts)))
+
+
+def save_clip(piece, name):
+    """Keep a piece's first seconds in outputs/audio, as MP3 with its piano roll."""
+    until = piece.notes["onset"].min() + CLIP_SECONDS * piece.tempo / 60
+    notes = piece.notes[piece.notes["onset"] < until].copy()
+    notes["duration"] = np.minimum(notes["duration"], until - notes["onset"])
+    sound = render_sound(notes, piece.tempo)
+    if sound.media == "audio/mpeg":
+        folder = Path(OUTPUT_FOLDER) / "audio"
+        write_whole(folder / f"{name}.mp3", sound.data)
+        write_whole(folder / f"{name}.png", roll_bytes(piece, seconds=CLIP_SECONDS))
+
+
 # %% tags=["active-ipynb"]
-# piece = training_pieces[0]
-# display(play(piece.notes, tempo=piece.tempo, title=piece.name))
-# figure, ax = plt.subplots(figsize=WIDE)
-# title = f"{piece.name}: the first 32 quarter notes"
-# plot_piano_roll(piece.notes, ax, title, REAL, until=32)
-# save_figure(figure, "piano_roll_training")
+# show(training_pieces[0], score=True)
+
+# %% [markdown]
+# **Try it:** change the 0 to hear another piece; open the score.

@@ -1,5 +1,5 @@
 # %% [markdown] jp-MarkdownHeadingCollapsed=true
-# ## 2 Machinery
+# ## 3 Machinery
 #
 # **How are results kept, and work shared out?** Whatever this notebook keeps is written
 # beside its place and then moved there in one step, so that a power cut leaves either
@@ -26,8 +26,10 @@ from functools import partial
 from pathlib import Path
 
 import joblib
+import matplotlib.pyplot as plt
 import psutil
 import tensorflow as tf
+from IPython.display import Image, display
 from tqdm import tqdm
 
 from .settings import OUTPUT_FOLDER, WORKERS, NotebookError, quiet
@@ -68,7 +70,6 @@ def fetch(path):
     return payload
 
 
-# %% tags=["hide-input"]
 def save_table(table, name):
     text = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     write_whole(Path(OUTPUT_FOLDER) / "tables" / f"{name}.csv", text.encode())
@@ -82,7 +83,12 @@ def figure_bytes(figure):
 
 
 def save_figure(figure, name):
-    write_whole(Path(OUTPUT_FOLDER) / "figures" / f"{name}.png", figure_bytes(figure))
+    """Keep a figure in outputs/figures and display it, described by its titles."""
+    data = figure_bytes(figure)
+    write_whole(Path(OUTPUT_FOLDER) / "figures" / f"{name}.png", data)
+    words = "; ".join(ax.get_title() for ax in figure.axes)
+    plt.close(figure)
+    display(Image(data=data, alt=words))
 
 
 # %% tags=["hide-input"]

@@ -1,7 +1,9 @@
 # %% [markdown]
-# ## 11 Is it new?
+# ## 12 Is it new?
 #
-# **Did it write this, or remember it?** A model may copy. The *longest run* of a piece is
+# **Did it write this, or remember it?** A model with half a million numbers could keep
+# twenty pieces by heart, and would pass every other test here. So each piece is held
+# against all that its model has learnt from. The *longest run* of a piece is
 # the longest row of events that also stands in a training piece, in whatever key. Every
 # generated piece carries its longest run, with the training piece and the bar;
 # `LONGEST_COPY` sets a limit. Where a piece goes beyond it, it is taken back to just
@@ -13,10 +15,10 @@ from functools import partial
 
 import numpy as np
 
+from .baselines import write_events
 from .corpus import Piece, SharedRun, group_notes
 from .encoding import decode, find_metres, list_groups
 from .settings import GRID, LONGEST_COPY, TEMPERATURE, TOP_K, TOP_P, NotebookError
-from .writing import write_events
 
 
 # %%
@@ -80,7 +82,14 @@ def describe_copy(piece):
     return f"longest run shared with training: {events} events of {name}, bar {bar}"
 
 
-# %%
+# %% tags=["active-ipynb"]
+# find_shared_run(validation_pieces[0], Sources(training_pieces))._asdict()
+
+# %% [markdown]
+# So much one real piece shares with others: a few events of one bar, by chance or by
+# idiom. With that, every model writes whole pieces by one function.
+
+# %% tags=["hide-input"]
 COPY_ATTEMPTS = 100  # times that a piece is drawn anew
 
 
@@ -116,7 +125,7 @@ def generate_pieces(model, seeds, length, *, sampling=None, generator, tempo=Non
     """Return one new piece of `length` events for each seed, an array of EVENT.
 
     `sampling`: temperature, top_p, top_k; `moods`: energy and brightness (streams, 2),
-    1 to 3, 0 for any; `joined`, `watch`: see `generate_music`; None: as section 1 says.
+    1 to 3, 0 for any; `joined`, `watch`: see `generate_music`; None: as section 2 says.
     """
     sampling = sampling or (TEMPERATURE, TOP_P, TOP_K)
     limit = LONGEST_COPY if longest_copy is None else longest_copy

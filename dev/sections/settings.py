@@ -1,54 +1,12 @@
 # %% [markdown]
-# # Jazz Piano Music Generation Using LSTM
-#
-# This notebook reads jazz piano from MIDI files, turns it into integers, trains the
-# stacked Keras LSTM of the published project under 10-fold cross-validation, lets it
-# write music, measures that music against pieces that no model has heard, and exports
-# it as MIDI. Everything happens in the cells below, and every cell may be changed.
-#
-# **What comes out.** The published recipe, built to the letter, predicts unseen jazz no
-# better than a table that counts how often each note occurs; a table of which note
-# follows which does better. A second network, *expressive*, reads and writes rhythm and
-# touch as well as notes, can be asked for a mood, and goes on from any MIDI file.
-# Section 12 shows it in numbers, section 13 in music, section 14 sums it up. In section
-# 14 each number stands beside its floor: what real music scores against other real
-# music.
-#
-# **Running it.** Put MIDI files of your own into `jazz_sample_files/` and
-# `Validation_samples/`, or keep the forty pieces that are there, and run all cells. On
-# two CPU cores without a GPU the whole notebook takes a quarter of an hour, on slow or
-# busy ones half an hour and more, with `QUICK_RUN = True` a minute or two. Results that
-# are finished are kept in `outputs/`, so that a second run takes about a minute and one
-# that was cut short goes on where it stopped.
-#
-# | § | question |
-# | --- | --- |
-# | [1 Settings](#1-Settings) | What may I change? On what does it run? |
-# | [2 Machinery](#2-Machinery) | How are results kept, and work shared out? |
-# | [3 From files to notes](#3-From-files-to-notes) | What music is there? |
-# | [4 From notes to numbers](#4-From-notes-to-numbers) | Does music survive as integers? |
-# | [5 Hearing and seeing](#5-Hearing-and-seeing) | Can I hear it? |
-# | [6 Guessing the next note](#6-Guessing-the-next-note) | How far does one get without a network? |
-# | [7 How to fool yourself](#7-How-to-fool-yourself) | Which pieces are unseen? |
-# | [8 The published LSTM](#8-The-published-LSTM) | What is trained? |
-# | [9 A network that hears](#9-A-network-that-hears) | What does time and touch take? |
-# | [10 One event after the other](#10-One-event-after-the-other) | How does it learn and write? |
-# | [11 Is it new?](#11-Is-it-new?) | Did it write this, or remember it? |
-# | [12 Ten folds](#12-Ten-folds) | How well does each predict unseen pieces? |
-# | [13 Writing](#13-Writing) | What does it write? |
-# | [14 Does it sound real?](#14-Does-it-sound-real?) | Is it like the music it never heard? |
-# | [15 Play](#15-Play) | May I try? |
-# | [16 Take it home](#16-Take-it-home) | Where is my music? |
-
-# %% [markdown]
-# ## 1 Settings
+# ## 2 Settings
 #
 # **What may I change? On what does it run?** On the packages of `requirements.txt` and
 # Python 3.11, 3.12 or 3.13. We silence TensorFlow's logs and give each process one
 # thread: folds are trained side by side in processes of their own, which uses the cores
 # better than one fold on all of them, and gives the same numbers on any number of cores.
 
-# %%
+# %% tags=["hide-input"]
 import sys
 
 if sys.version_info >= (3, 14):
@@ -56,7 +14,6 @@ if sys.version_info >= (3, 14):
         f"TensorFlow has no package for Python {sys.version[:4]} yet. Make the "
         "environment with 3.13: pip install uv && uv venv --python 3.13 --seed .venv")
 
-# %%
 import asyncio
 import base64
 import contextlib
@@ -86,9 +43,10 @@ from dataclasses import dataclass, is_dataclass, replace
 from fractions import Fraction
 from functools import lru_cache, partial, wraps
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Annotated, Literal
 
-# %%
+# %% tags=["hide-input"]
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "2")
@@ -118,7 +76,7 @@ import psutil
 import pydantic
 import scipy
 import sklearn
-from IPython.display import HTML, Markdown, display
+from IPython.display import HTML, Image, Markdown, display
 from keras import Sequential, layers, ops
 from keras.layers import LSTM, Dense, Dropout
 from keras.optimizers import Adamax
@@ -140,7 +98,7 @@ from tqdm import tqdm
 # %% [markdown]
 # Everything in the cell after the next ones may be changed. A setting that makes no
 # sense, and any other mistake that you can mend, is told in one sentence. The notebook
-# can also be served as a web page (section 15): there, cells that only define something
+# can also be served as a web page (section 18): there, cells that only define something
 # run, and those that begin with the words *needed by the page*.
 
 # %% tags=["hide-input"]
@@ -186,7 +144,6 @@ def checked(function):
     return wraps(function)(partial(in_a_sentence, f"{function.__name__}: ", validated))
 
 
-# %% tags=["hide-input"]
 def differ(names):
     if len(set(names)) < len(names):
         raise ValueError("It names a model twice")
@@ -206,53 +163,63 @@ RandomSeed = Annotated[int, Field(ge=0, le=10**6)]
 ModelName = Literal["published", "expressive", "transformer"]
 Models = Annotated[Sequence[ModelName], Field(min_length=1), AfterValidator(differ)]
 
-# %% tags=["parameters"]
-QUICK_RUN: bool = False  # True: a minute's work, to try things out (from 1)
 
-TRAINING_FOLDER: Folder = "jazz_sample_files"  # MIDI files to learn from (from 3)
-VALIDATION_FOLDER: Folder = "Validation_samples"  # MIDI files to compare with (from 3)
-OUTPUT_FOLDER: Folder = "outputs"  # where results go (from 3)
-
-SEQUENCE_LENGTH: Count = 40  # events that a model sees before it predicts (from 4)
-VOCABULARY_SIZE: SizeOfVocabulary = 548  # 88 single notes, the rest chords (from 4)
-GRID: Cells = 12  # a quarter note: for triplets and sixteenths (from 3)
-
-FOLDS: Count = 10  # parts of the training pieces, each held out once (from 7)
-MODELS: Models = ("published", "expressive")  # and "transformer": networks (from 12)
-TRAINING_MODE: Literal["every_step", "last_step"] = "every_step"  # last: slow (from 12)
-EPOCHS: Count = 40  # of the published network, at most (from 12)
-PATIENCE: Count = 5  # epochs without improvement before training stops (from 12)
-BATCH_SIZE: Count = 256  # windows an update, a quarter with every_step (from 12)
-LEARNING_RATE: Rate = 0.01  # of Adamax (from 12)
-EXPRESSIVE_EPOCHS: Count = 28  # of the final expressive model (from 12)
-EXPRESSIVE_FOLD_EPOCHS: Count = 12  # of the expressive model in each fold (from 12)
-WORKERS: CountOrZero = 0  # processes; 0: as cores and memory allow (from 3)
-SEED: RandomSeed = 2024  # of every random choice (from 6)
-
-LONGEST_COPY: CountOrZero = 0  # events in a row from a training piece, 0: any (from 12)
-TEMPERATURE: Temperature = 1.0  # below 1 safer, above 1 wilder (from 12)
-TOP_P: Share = 1.0  # draw from the likeliest tokens with this total share (from 12)
-TOP_K: CountOrZero = 0  # draw from so many likeliest tokens; 0: from all (from 12)
-GENERATED_PIECES: Count = 20  # pieces a model writes for the evaluation (from 13)
-GENERATED_EVENTS: Count = 400  # events a piece, one a token (from 12)
-FLOOR_REPEATS: Count = 200  # real-versus-real comparisons for each floor (from 14)
-
-# %% [markdown]
-# `QUICK_RUN` replaces the costly settings by small ones. Its numbers say that the
-# notebook works, nothing about music; the tables say which kind of run they come from.
-
-
-# %%
 def check_settings(settings, kinds):
     """Raise NotebookError where a setting, by name, is not of its kind."""
     model = pydantic.create_model("Settings", **kinds)
     in_a_sentence("", model.model_validate, settings, strict=True)
 
 
+WIDE, TALL = (6.5, 2.6), (6.5, 4.6)  # inches: readable on a phone as on a screen
+REAL, GENERATED, BASELINE = "#0072B2", "#D55E00", "#7F7F7F"
+SECOND, THIRD = "#009E73", "#CC79A7"
+PLOT_STYLE = {"figure.figsize": WIDE, "figure.constrained_layout.use": True,
+              "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
+              "grid.alpha": 0.3, "axes.titlesize": 10, "font.size": 10,
+              "legend.frameon": False, "legend.fontsize": 9, "savefig.dpi": 130}
+
+# %% tags=["parameters"]
+QUICK_RUN: bool = False  # True: a minute's work, to try things out (from 2)
+
+TRAINING_FOLDER: Folder = "jazz_sample_files"  # MIDI files to learn from (from 4)
+VALIDATION_FOLDER: Folder = "Validation_samples"  # MIDI files to compare with (from 4)
+OUTPUT_FOLDER: Folder = "outputs"  # where results go (from 4)
+
+SEQUENCE_LENGTH: Count = 40  # events that a model sees before it predicts (from 6)
+VOCABULARY_SIZE: SizeOfVocabulary = 548  # 88 single notes, the rest chords (from 6)
+GRID: Cells = 12  # a quarter note: for triplets and sixteenths (from 4)
+
+FOLDS: Count = 10  # parts of the training pieces, each held out once (from 8)
+MODELS: Models = ("published", "expressive")  # and "transformer": networks (from 13)
+TRAINING_MODE: Literal["every_step", "last_step"] = "every_step"  # last: slow (from 9)
+EPOCHS: Count = 40  # of the published network, at most (from 9)
+PATIENCE: Count = 5  # epochs without improvement before training stops (from 9)
+BATCH_SIZE: Count = 256  # windows an update, a quarter with every_step (from 9)
+LEARNING_RATE: Rate = 0.01  # of Adamax (from 9)
+EXPRESSIVE_EPOCHS: Count = 28  # of the final expressive model (from 13)
+EXPRESSIVE_FOLD_EPOCHS: Count = 12  # of the expressive model in each fold (from 13)
+STAIRCASE_FOLDS: Count = 3  # folds on which each idea is tried (from 14)
+WORKERS: CountOrZero = 0  # processes; 0: as cores and memory allow (from 4)
+SEED: RandomSeed = 2024  # of every random choice (from 7)
+
+LONGEST_COPY: CountOrZero = 0  # events in a row from a training piece, 0: any (from 13)
+TEMPERATURE: Temperature = 1.0  # below 1 safer, above 1 wilder (from 13)
+TOP_P: Share = 1.0  # draw from the likeliest tokens with this total share (from 13)
+TOP_K: CountOrZero = 0  # draw from so many likeliest tokens; 0: from all (from 13)
+GENERATED_PIECES: Count = 20  # pieces a model writes for the evaluation (from 15)
+GENERATED_EVENTS: Count = 400  # events a piece, one a token (from 13)
+FLOOR_REPEATS: Count = 200  # real-versus-real comparisons for each floor (from 16)
+
+# %% [markdown]
+# `QUICK_RUN` replaces the costly settings by small ones. Its numbers say that the
+# notebook works, nothing about music; the tables say which kind of run they come from.
+
+
 # %% tags=["active-ipynb"]
 # check_settings(globals(), __annotations__)
 # if QUICK_RUN:
 #     FOLDS, FLOOR_REPEATS, GENERATED_PIECES, GENERATED_EVENTS = min(FOLDS, 2), 4, 3, 100
+#     STAIRCASE_FOLDS = 1
 #     EPOCHS = PATIENCE = EXPRESSIVE_EPOCHS = EXPRESSIVE_FOLD_EPOCHS = 1
 # RUN_KIND = "quick" if QUICK_RUN else "full"
 # keras.utils.set_random_seed(SEED)  # and NumPy's, and Python's own
@@ -264,15 +231,7 @@ def check_settings(settings, kinds):
 # and Ito's) can be told apart by colour-blind readers. Tables show names of files as they
 # are: what stands between two dollar signs is no formula.
 
-# %%
-WIDE, TALL = (10, 3.2), (10, 6.4)
-REAL, GENERATED, BASELINE = "#0072B2", "#D55E00", "#7F7F7F"
-SECOND, THIRD = "#009E73", "#CC79A7"
-PLOT_STYLE = {"figure.figsize": WIDE, "figure.constrained_layout.use": True,
-              "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
-              "grid.alpha": 0.3, "axes.titlesize": 11, "legend.frameon": False}
-
-# %% tags=["active-ipynb"]
+# %% tags=["active-ipynb", "hide-input"]
 # # needed by the page
 # plt.rcParams.update(PLOT_STYLE)
 # pd.set_option("display.html.use_mathjax", False, "display.max_colwidth", 80)

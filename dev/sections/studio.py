@@ -1,5 +1,5 @@
 # %% [markdown]
-# ## 15 Play
+# ## 18 Play
 #
 # **May I try?** The Studio is a panel to play with: choose who writes and what to go on
 # from, press Generate, listen, look, compare two takes, keep the MIDI. The same random
@@ -53,7 +53,6 @@ from .validation import (
     compare,
     cut_excerpts,
     load_model,
-    summarise_folds,
     train_fold,
 )
 
@@ -151,7 +150,6 @@ def render_seen(take, held_out, marked):
     return {**draw_roll(take, marked), "facts": facts, "score": score.data}
 
 
-# %% tags=["hide-input"]
 BUTTONS = {
     "primer": (widgets.FileUpload, "MIDI primer", {"accept": ",".join(MIDI_ENDINGS)}),
     "drop": (widgets.Button, "No primer", {"disabled": True}),
@@ -321,14 +319,14 @@ def stored_models(names, pieces, folder):
 def show_report(folder):
     display(Markdown("# Jazz Piano Music Generation Using LSTM\n\nWhat each model "
                      "scores; the band is real music against real music."))
-    for name in ("evaluation", "histograms"):
+    for name in ("staircase", "evaluation"):
         if (path := Path(folder, f"figures/{name}.png")).exists():
             source = as_data("image/png", path.read_bytes())
             display(HTML(f'<img alt="{name}" style="width: 100%; max-width: 900px" '
                          f'src="{source}">'))
-    path = Path(folder) / "tables/cross_validation.csv"
+    path = Path(folder) / "tables/likeness.csv"
     report = Markdown("*There is no report yet: run the notebook first.*")
-    display(summarise_folds(pd.read_csv(path)) if path.exists() else report)
+    display(pd.read_csv(path) if path.exists() else report)
 
 
 # %% tags=["active-ipynb"]

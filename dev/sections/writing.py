@@ -1,5 +1,5 @@
 # %% [markdown]
-# ## 10 One event after the other
+# ## 11 One event after the other
 #
 # **How does it learn and write?** And can it be asked for something?
 #
@@ -25,8 +25,6 @@ from .baselines import SEMITONES, draw_classes, encode_all_keys, score_streams
 from .corpus import LOWEST_PITCH, PITCHES
 from .encoding import (
     DURATIONS,
-    EVENT,
-    LONGEST_STEP,
     STREAM_SIZES,
     VELOCITY_WIDTH,
     bar_cells,
@@ -44,7 +42,7 @@ from .expressive import (
     multi_hot,
     tabulate,
 )
-from .settings import GRID, NotebookError
+from .settings import GRID
 
 # %%
 MOOD_EVENTS = 100  # events that are given one mood
@@ -116,7 +114,8 @@ def label_moods(events, notes, scale):
 # another in each stream, and the states are handed on, so that the memory reaches back to
 # a piece's beginning. Only the pieces that are being read are laid out, however many
 # there are. The step size fades away on a fixed schedule, the final model's longer than
-# that of the folds; nothing is stopped early.
+# that of the folds; nothing is stopped early. Twelve keys make twelve times the music:
+# what is learnt about a chord in C need not be learnt again in D♭.
 
 # %%
 SCHEDULE = {
@@ -176,6 +175,10 @@ class KeyedPieces:
             yield [*rows.values()]
 
 
+# %% [markdown]
+# One window, one update: the losses of the four streams add up.
+
+
 # %%
 def zero_states(network, streams):
     return [tf.zeros((streams, *state.shape[1:])) for state in network.inputs[3:]]
@@ -209,15 +212,15 @@ def make_update(network, updates):
     return learn
 
 
-# %%
 def train_expressive(learning, stopping, vocabulary, seed, epochs, shape=None):
-    """Return a trained predictor and its losses by epoch, of stopping pieces if any."""
+    """Return a trained predictor and its losses by epoch, four streams together."""
     network = build_expressive(vocabulary, shape or EXPRESSIVE, seed)
     pieces = KeyedPieces(learning, vocabulary)
     predictor = ExpressivePredictor(network, vocabulary, pieces.scale)
     window = min(SCHEDULE["window"], pieces.events)
     streams = max(1, min(SCHEDULE["streams"], pieces.events // window))
-    generator, update, curve = np.random.default_rng(seed), None, []
+    generator, update = np.random.default_rng(seed), None
+    curves = {"learning": [], "stopping": []}
     for _ in range(epochs):
         parts = pieces.draw(generator)
         windows = sum(len(moods) for _, _, moods in parts) // streams // window
@@ -226,11 +229,12 @@ def train_expressive(learning, stopping, vocabulary, seed, epochs, shape=None):
         for part in pieces.read(parts, streams, window, generator):
             loss, states = update(*map(tf.constant, part), *states)
             losses.append(float(loss))
+        curves["learning"].append(float(np.mean(losses)))
         if stopping:
             scores = score_streams(predictor, stopping, vocabulary).values()
-            losses = [sum(score["nats_per_event"] for score in scores)]
-        curve.append(float(np.mean(losses)))
-    return predictor, curve
+            total = sum(score["nats_per_event"] for score in scores)
+            curves["stopping"].append(total)
+    return predictor, curves
 
 
 def train_transformer(*arguments):
@@ -247,7 +251,7 @@ def train_transformer(*arguments):
 # temperature 1; `temperature` multiplies that. A requested mood is *guided*: logits move
 # from those without a mood through those with it, and beyond.
 
-# %%
+# %% tags=["hide-input"]
 STREAM_TEMPERATURES = (0.96, 0.94, 0.97, 1.0)  # in EVENT_ORDER, at temperature 1
 GUIDANCE = 3.0  # how far beyond; 1 is no guidance
 LONGEST_JUDGED = 256  # events judged at a time
@@ -258,6 +262,8 @@ Stage = namedtuple("Stage", "last left onsets bars states")
 
 class ExpressivePredictor:
     """The expressive network at work: it judges known events, or writes new ones."""
+
+    streams = 4  # that it writes
 
     def __init__(self, network, vocabulary, scale):
         self.network, self.vocabulary, self.scale = network, vocabulary, scale
@@ -378,76 +384,3 @@ class ExpressivePredictor:
         arrays = (before[:, -1], np.array(left, np.float32), onsets[:, -1],
                   np.array(bars, np.int32))
         return Stage(*map(tf.constant, arrays), tuple(states))
-
-
-# %% [markdown]
-# One model writes many pieces side by side, each with its own random numbers, so that a
-# piece does not depend on its neighbours. Small models fall into loops: a bar, a note
-# even, for ever. A guard knows a loop when it hears the same one to eight events four
-# times in a row (and for a dozen events at least), draws again without the token that
-# would prolong it, and counts how often.
-#
-# The published model and the tables know tokens and no time: the published project put
-# every note half a quarter after the last. Here their steps, durations and velocities are
-# drawn from events of the learning pieces, whatever the token. Their rhythm is borrowed,
-# then, and so is their score for rhythm, which is the same for every model that knows
-# tokens alone.
-
-# %%
-LONGEST_LOOP, LOOP_TURNS, LOOP_EVENTS = 8, 4, 12
-
-
-def closes_loop(history, tokens):
-    """Return which streams (streams, events) would loop if their next tokens came."""
-    looping, heard = np.zeros(len(tokens), bool), np.column_stack([history, tokens])
-    for period in range(1, LONGEST_LOOP + 1):
-        width = max(LOOP_TURNS * period, LOOP_EVENTS)
-        if heard.shape[1] >= width:
-            recent = heard[:, -width:]
-            looping |= (recent[:, period:] == recent[:, :-period]).all(axis=1)
-    return looping
-
-
-def write_events(predictor, seeds, length, sampling, generators, rhythm, moods=None,
-                 watch=None):
-    """Return new events (streams, length), and how often each stream left a loop.
-
-    `rhythm`: real events to borrow time and touch from; the rest: `generate_pieces`.
-    """
-    streams = len(seeds)
-    moods = np.zeros((streams, 2), np.int32) if moods is None else np.array(moods)
-    whole = hasattr(predictor, "scale")  # it writes whole events, not tokens alone
-    if not whole and moods.any():
-        raise NotebookError("Nothing was generated: this model knows tokens and no "
-                            "mood; ask `expressive`.")
-    step, place = predictor.begin(seeds, tuple(sampling), moods)
-    history = np.array([seed["token"] for seed in seeds])
-    rows, loops, width = [], np.zeros(streams, dtype=int), 4 if whole else 1
-    drawn = np.stack([each.random((length, width)) for each in generators], axis=1)
-    for number, uniforms in enumerate(drawn):
-        if watch:
-            watch(number / length)
-        banned = np.full((streams, LONGEST_LOOP), -1)
-        for turn in range(LONGEST_LOOP + 1):
-            row, after = step(place, uniforms, banned)
-            looping = np.flatnonzero(closes_loop(history, row[:, 0]))
-            if not len(looping) or turn == LONGEST_LOOP:
-                break
-            banned[looping, turn] = row[looping, 0]
-            for stream in looping:
-                uniforms[stream] = generators[stream].random(width)
-            loops[looping] += 1
-        place = after
-        rows.append(row)
-        history = np.column_stack([history, row[:, 0]])[:, -LONGEST_LOOP * LOOP_TURNS :]
-    written = []
-    for seed, columns, generator in zip(seeds, np.stack(rows, axis=1), generators):
-        events = np.zeros(length, EVENT) if whole else generator.choice(rhythm, length)
-        events["step"] = np.minimum(events["step"], LONGEST_STEP)
-        for name, column in zip(EVENT.names, columns.T):
-            events[name] = column
-        events["beats"], events["unit"] = seed["beats"][-1], seed["unit"][-1]
-        places = seed["position"][-1] + np.cumsum(events["step"])
-        events["position"] = places % bar_cells(seed[-1])
-        written.append(events)
-    return written, loops

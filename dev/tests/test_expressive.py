@@ -331,13 +331,15 @@ def train(notebook, epochs, stopping=(), seed=3):
 
 
 def test_training_lowers_the_loss(small):
-    predictor, curve = train(small, 8, [walking_piece(9, 80)])
+    predictor, losses = train(small, 8, [walking_piece(9, 80)])
+    curve = losses["stopping"]
     assert len(curve) == 8 and curve[-1] < 0.6 * curve[0]
 
 
 def test_the_loss_adds_up_all_streams_of_the_stopping_pieces(small):
     stopping = [walking_piece(9, 80), random_piece(7, 30)]
-    predictor, curve = train(small, 2, stopping)
+    predictor, losses = train(small, 2, stopping)
+    curve = losses["stopping"]
     table = small.score_streams(predictor, stopping, predictor.vocabulary)
     assert list(table) == ["step", "token", "duration", "velocity"]
     total = sum(row["nats_per_event"] for row in table.values())
@@ -379,8 +381,8 @@ def test_training_leaves_no_graph_behind(small, pieces):
 def test_a_short_piece_is_enough_to_learn_from(small):
     piece = melody((60, 62, 64, 65))
     vocabulary = small.build_vocabulary([piece], 88)
-    _, curve = small.train_expressive([piece], [], vocabulary, 0, 1)
-    assert np.isfinite(curve).all()
+    _, losses = small.train_expressive([piece], [], vocabulary, 0, 1)
+    assert np.isfinite(losses["learning"]).all() and losses["stopping"] == []
 
 
 # Writing.
@@ -671,3 +673,39 @@ def test_a_limit_on_shared_runs_is_kept(notebook):
 def test_a_limit_that_is_none_is_one_sentence(notebook, model, seed, limit):
     with pytest.raises(notebook.NotebookError, match="longest_copy is"):
         notebook.generate_music(model, seed, 5, longest_copy=limit)
+
+
+# The staircase between the published network and this one.
+
+
+@pytest.mark.parametrize("count", [2, 4, 6])
+def test_no_step_of_the_staircase_looks_ahead(notebook, pieces, count):
+    """Only the one that is told when hears the next step, and only the next."""
+    vocabulary = notebook.build_vocabulary(pieces, 96)
+    network = notebook.build_step(vocabulary, notebook.STEPS[:count], 1)
+    sequence = notebook.encode(pieces[0], vocabulary)[:31]
+    rows = notebook.tell_next(notebook.tabulate(sequence))
+    assert rows.shape == (30, 6) and (rows[:-1, 5] == rows[1:, 1]).all()
+    later, told = rows.copy(), rows.copy()
+    later[20:] = rows[19:9:-1]
+    told[20, 5] = (rows[20, 5] + 3) % notebook.STREAM_SIZES["step"]
+    first, second, third = (
+        network.predict_on_batch(each[None])[0] for each in (rows, later, told)
+    )
+    assert np.allclose(first.sum(axis=1), 1, atol=1e-5)
+    assert np.array_equal(first[:20], second[:20])
+    assert not np.allclose(first[20:], second[20:], atol=1e-7)
+    assert np.array_equal(first[:20], third[:20])
+    assert np.allclose(first[20], third[20], atol=1e-7) == (count < 6)
+
+
+@pytest.mark.parametrize("idea", ["last step", "all keys", "hands in order"])
+def test_a_step_is_judged_on_unseen_and_on_learnt_pieces(small, idea, monkeypatch):
+    monkeypatch.setattr(small, "EPOCHS", 1)
+    monkeypatch.setattr(small, "EXPRESSIVE_FOLD_EPOCHS", 1)
+    short = {**small.EXPRESSIVE, "roll_decays": (1.5,), "slow_decays": (4.0,)}
+    monkeypatch.setattr(small, "SHORT_MEMORY", short)
+    learning = [walking_piece(number, 60) for number in range(3)]
+    stopping, held_out = [walking_piece(4, 60)], [random_piece(5, 40)]
+    unseen, learnt = small.run_step(idea, learning, stopping, held_out, 1)
+    assert np.isfinite(unseen) and learnt < unseen

@@ -318,7 +318,7 @@ def test_one_edited_cell_changes_its_section_alone():
     notebook = run_once(assembly.assemble())
     for name, old, new in (
         ("settings", ': Folder = "jazz_sample', ': Folder = "other_sample'),
-        ("folds", "## 7 How to fool", "## 7 How not to fool"),
+        ("folds", "## 8 How to fool", "## 8 How not to fool"),
         ("export", 'title="My music"', 'title="Mine"'),
     ):
         (cell,) = (cell for cell in notebook.cells if old in cell.source)

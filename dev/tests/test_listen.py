@@ -97,6 +97,31 @@ def test_titles_are_text(notebook):
     assert notebook.html.unescape(label) == title
 
 
+def test_one_call_gives_player_roll_and_score(notebook, monkeypatch):
+    """What a title says is text, and the picture is one of the piece."""
+    shown = []
+    monkeypatch.setattr(notebook, "display", shown.append)
+    piece = melody([60, 64, 67], name="<b>tune</b>")
+    notebook.show(piece)
+    notebook.show(piece, "'\"><script>", score=True)
+    plain, scored = (each.data for each in shown)
+    assert plain.count("<audio") == plain.count("data:image/png") == 1
+    assert "<svg" not in plain and "<svg" in scored and "<details>" in scored
+    assert "<b>" not in plain and "&lt;b&gt;tune" in plain and "<script>" not in scored
+    with pytest.raises(notebook.NotebookError, match="no notes"):
+        notebook.show(melody([]))
+
+
+def test_a_clip_is_kept_as_sound_and_picture(notebook, monkeypatch, tmp_path):
+    monkeypatch.setattr(notebook, "OUTPUT_FOLDER", str(tmp_path))
+    notebook.save_clip(melody([60, 64, 67] * 60, step=1), "clip")  # a minute and a half
+    sound, picture = (tmp_path / "audio" / f"clip.{kind}" for kind in ("mp3", "png"))
+    samples, rate = soundfile.read(sound)
+    assert notebook.CLIP_SECONDS <= len(samples) / rate < notebook.CLIP_SECONDS + 3
+    assert sound.stat().st_size + picture.stat().st_size < 400_000
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
 def test_nothing_to_play_or_engrave_is_one_sentence(notebook):
     for show in (notebook.play, notebook.show_score):
         with pytest.raises(notebook.NotebookError, match="no notes"):
@@ -219,7 +244,7 @@ def test_a_copied_passage_is_found_where_it_stands(notebook):
 
 
 def test_the_roll_shows_primer_and_bars(notebook):
-    piece = melody([60, 62, 64, 65] * 6, step=1)
+    piece = replace(melody([60, 62, 64, 65] * 6, step=1), settings="generated")
     ax = Figure().add_subplot()
     piece = replace(piece, shared=notebook.SharedRun(4, "source", 1, 5.0, 8.0))
     notebook.plot_take(piece, ax, primer=4.0, marked=True)
@@ -229,5 +254,6 @@ def test_the_roll_shows_primer_and_bars(notebook):
         for colour in (notebook.REAL, notebook.GENERATED, notebook.SECOND)
     )
     assert colours == {real, new, shade}
+    assert ax.get_ylim() == (59, 73)  # the octave that is used
     assert ax.get_xticks().tolist() == [0, 4, 8, 12, 16, 20]
     assert [label.get_text() for label in ax.get_xticklabels()] == list("123456")

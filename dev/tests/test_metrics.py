@@ -257,18 +257,70 @@ def test_nothing_shared_is_zero(notebook):
     assert longest(notebook, melody((60, 67)), [melody((60, 61, 62))])[0] == 0
 
 
-def test_shared_ngrams_by_hand(notebook):
+def test_novelty_by_hand(notebook):
     corpus = [melody(range(50, 60))]
     piece = melody((*range(70, 79), 60))  # nine steps up, then a leap
     first, second = notebook.measure_novelty([piece, melody(range(80, 60, -1))], corpus)
-    assert first["shared_8grams"] == pytest.approx(2 / 3)
-    assert first["longest_run"] == 9
-    assert second == {"longest_run": 0, "shared_8grams": 0}
+    assert first == {"longest_run": 9, "longest_top_run": 9}
+    assert second == {"longest_run": 0, "longest_top_run": 0}
 
 
-def test_a_short_piece_has_no_8grams(notebook):
-    (row,) = notebook.measure_novelty([melody((60, 62))], [melody((60, 62, 64))])
-    assert np.isnan(row["shared_8grams"]) and row["longest_run"] == 2
+def test_a_copied_melody_is_found_over_another_left_hand(notebook):
+    tune = [72, 74, 71, 76, 69, 77, 79, 74]
+    basses = [40, 43, 45, 41, 47, 48, 40, 45], [50, 50, 47, 52, 45, 53, 50, 48]
+    own, other = (
+        make_piece("", [(i, 1, pitch, 64) for hand in (tune, bass)
+                        for i, pitch in enumerate(hand)]) for bass in basses
+    )  # fmt: skip
+    (row,) = notebook.measure_novelty([own], [other])
+    assert row == {"longest_run": 0, "longest_top_run": 8}
+
+
+# Has it form?
+
+
+def blocks(letters, bars=4, seed=0):
+    """Return a piece of random bars that come back as the letters say."""
+    generator = np.random.default_rng(seed)
+    parts = {each: generator.integers(48, 84, (4 * bars, 2)) for each in letters}
+    rows = [parts[each] for each in letters]
+    notes = [(i, 1, pitch, 64) for i, row in enumerate(np.concatenate(rows).tolist())
+             for pitch in set(row)]  # fmt: skip
+    return make_piece(letters, notes)
+
+
+def test_what_comes_back_has_structure(notebook):
+    repeated = notebook.structureness(blocks("ABAB"))
+    through = notebook.structureness(blocks("ABCD"))
+    assert repeated["structureness_8_16"] > 0.3 > 2 * through["structureness_8_16"]
+
+
+def test_fitness_by_hand(notebook):
+    """Two of three bars are alike: a path over one bar scores 1, both cover two."""
+    alike = np.array([[1, -2, 1], [-2, 1, -2], [1, -2, 1]], float)
+    fitness = notebook.find_fitness(alike, 1)
+    # score (2 - 1) / 2 cells, coverage (2 - 1) / 3 bars: their harmonic mean
+    assert fitness == pytest.approx([0.4, 0, 0.4], abs=1e-6)
+    # the identity explains nothing but itself
+    assert notebook.find_fitness(3 * np.eye(4) - 2, 2) == pytest.approx([0, 0, 0])
+
+
+def test_recurrence_of_the_left_hand_by_hand(notebook):
+    bar = [(0, 1, 40, 64), (1, 1, 43, 64), (2, 1, 45, 64)]
+    other = [(0, 1, 40, 64), (1, 1, 44, 64), (3, 1, 45, 64)]
+    high = [(i, 1, 80, 64) for i in range(12)]
+    notes = [(onset + 4 * i, *rest) for i, each in enumerate((bar, other, bar))
+             for onset, *rest in each]  # fmt: skip
+    piece = make_piece("", notes + high)
+    # the second bar shares one of five, the third is the first
+    assert notebook.left_hand_recurrence(piece) == pytest.approx((1 / 5 + 1) / 2)
+    assert np.isnan(notebook.left_hand_recurrence(melody((60, 62))))
+
+
+def test_rests_by_hand(notebook):
+    notes = [(0, 1, 72, 64), (3, 1, 74, 64), (5, 1, 71, 64), (14, 2, 72, 64)]
+    piece = make_piece("", notes + [(i, 1, 40, 64) for i in range(16)])
+    assert notebook.count_rests(piece) == pytest.approx(8 * 2 / 4)  # of 2 and 8
 
 
 # Can a machine tell?
@@ -425,7 +477,7 @@ def test_a_copy_of_the_training_pieces_is_found_out_by_novelty_alone(notebook):
     )  # fmt: skip
     table = pd.DataFrame(rows).set_index("metric")
     assert table.loc["longest_run", "value"] == 80
-    assert table.loc["shared_8grams", "value"] == 1
+    assert table.loc["longest_top_run", "value"] == 80
     assert table.loc["longest_run", "floor_high"] < 10
     assert (table["n_pieces"] == 4).all() and (table["n_events"] == 320).all()
 
@@ -434,7 +486,7 @@ def test_altered_pieces_keep_what_they_should(notebook):
     piece = random_piece(1)
     vocabulary = notebook.build_vocabulary([piece], 548)
     generator = np.random.default_rng(0)
-    (even,) = notebook.alter_pieces([piece], vocabulary, "constant rhythm", generator)
+    (even,) = notebook.alter_pieces([piece], vocabulary, "constant_rhythm", generator)
     assert set(np.flatnonzero(notebook.count_steps(even))) == {6}
     (mixed,) = notebook.alter_pieces([piece], vocabulary, "shuffled", generator)
     assert not np.array_equal(notebook.top_voice(mixed), notebook.top_voice(piece))

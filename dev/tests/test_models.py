@@ -131,7 +131,8 @@ def test_a_piece_of_one_event_does_not_stop_the_scoring(tiny, kind):
 def test_tables_learn_in_all_twelve_keys(notebook):
     learning, stopping = [walking_piece(1)], [notebook.transpose(walking_piece(1), 3)]
     vocabulary = notebook.build_vocabulary(learning, 88)
-    ngram, curve = notebook.train_ngram(learning, stopping, vocabulary, 0, 0)
+    ngram, losses = notebook.train_ngram(learning, stopping, vocabulary, 0, 0)
+    curve = losses["stopping"]
     assert len(curve) == 5 and curve[ngram.order - 1] == min(curve)
     assert score_pieces(notebook, ngram, stopping, vocabulary)["accuracy"] > 0.7
 
@@ -145,6 +146,41 @@ def test_final_table_has_the_order_that_the_folds_chose(notebook, monkeypatch):
     epochs = chosen.settings["epochs"]
     final, _ = notebook.train_fold("ngram", trainer, pieces, [], 0, epochs)
     assert final.predictor.order == chosen.predictor.order
+
+
+def test_a_memory_of_the_piece_helps_where_a_piece_repeats_itself(notebook):
+    """What a table has not seen, a table of the piece so far has."""
+    learning = [random_piece(seed, 60) for seed in range(3)]
+    vocabulary = notebook.build_vocabulary(learning, 200)
+    tokens = np.tile(np.random.default_rng(3).integers(len(vocabulary), size=12), 6)
+    ngram, _ = notebook.train_ngram(learning, [], vocabulary, 0, 2)
+    memory, _ = notebook.train_memory(learning, [], vocabulary, 0, 4)
+    assert memory.memory == notebook.MEMORY_SHARES[3] and not ngram.memory
+    shares = memory.predict(tokens)
+    assert np.allclose(shares.sum(axis=1), 1)
+    without, with_memory = (
+        notebook.judge(table.predict(tokens), tokens[1:])[0][24:].mean()
+        for table in (ngram, memory)
+    )
+    assert with_memory < without - 1
+    # what it remembers is what came before: the end changes nothing at the beginning
+    assert np.array_equal(memory.predict(tokens[:20]), shares[:19])
+
+
+def test_tables_write_all_streams_each_after_its_own_past(notebook):
+    """A stream that alternates goes on so, whatever the tokens do."""
+    notes = [(i * 0.5 + (i % 2) * 0.25, 0.25, 60 + i % 7, 100 if i % 2 else 40)
+             for i in range(60)]  # fmt: skip
+    piece = make_piece("alternating", notes)
+    vocabulary = notebook.build_vocabulary([piece], 88)
+    ngram, _ = notebook.train_ngram([piece], [], vocabulary, 0, 2)
+    seed = notebook.encode(piece, vocabulary)[:10]
+    generators = [np.random.default_rng(1)]
+    (events,), _ = notebook.write_events(
+        ngram, [seed], 20, (0.05, 1.0, 0), generators, None
+    )
+    assert len(set(events["velocity"][::2])) == len(set(events["velocity"][1::2])) == 1
+    assert set(events["velocity"]) == {5, 12} and set(events["step"]) == {3, 9}
 
 
 # The published stack.
@@ -299,7 +335,9 @@ def test_training_lowers_the_loss(tiny, monkeypatch, mode):
     monkeypatch.setattr(tiny, "TRAINING_MODE", mode)
     pieces = [walking_piece(seed, 120) for seed in range(3)]
     vocabulary = tiny.build_vocabulary(pieces, 92)
-    predictor, curve = tiny.train_published(pieces, [], vocabulary, 1, 12)
+    predictor, losses = tiny.train_published(pieces, [], vocabulary, 1, 12)
+    curve = losses["learning"]
+    assert losses["stopping"] == []
     assert len(curve) == 12 and curve[-1] < 0.85 * curve[0]
     assert predictor.predict(list(range(12))).shape == (11, len(vocabulary))
 
@@ -309,7 +347,9 @@ def test_training_stops_early_with_the_best_weights(tiny, monkeypatch):
     learning = [walking_piece(seed, 60) for seed in range(3)]
     stopping = [random_piece(7, 120, low=86, high=108)]
     vocabulary = tiny.build_vocabulary(learning + stopping, 92)
-    _, curve = tiny.train_published(learning, stopping, vocabulary, 1, 40)
+    _, losses = tiny.train_published(learning, stopping, vocabulary, 1, 40)
+    curve = losses["stopping"]
+    assert len(losses["learning"]) == len(curve)
     assert len(curve) < 40 and len(curve) - 1 - int(np.argmin(curve)) == 2
 
 
@@ -318,8 +358,8 @@ def test_short_stopping_pieces_do_not_stop_the_training(tiny, events):
     learning = [walking_piece(seed, 60) for seed in range(3)]
     vocabulary = tiny.build_vocabulary(learning, 92)
     stopping = [walking_piece(9, events)]
-    _, curve = tiny.train_published(learning, stopping, vocabulary, 1, 2)
-    assert curve and np.isfinite(curve).all()
+    _, losses = tiny.train_published(learning, stopping, vocabulary, 1, 2)
+    assert len(losses["learning"]) == 2 and np.isfinite(losses["learning"]).all()
 
 
 # Drawing.
@@ -398,6 +438,8 @@ def test_the_ends_of_the_unit_interval_draw_a_possible_token(notebook, uniform):
 
 class Looper:
     """A model that all but surely repeats a pattern."""
+
+    streams = 1
 
     def __init__(self, pattern, size=20):
         self.pattern, self.size = pattern, size

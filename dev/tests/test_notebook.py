@@ -16,9 +16,9 @@ TABLES = {
     "direction n_pieces n_events",
     "streams": "model fold stream nats_per_event nats_per_note accuracy",
     "novelty": "model take events piece bar",
-    "moods": "energy brightness measured_energy measured_brightness",
+    "moods": "kept energy brightness",
 }
-FIGURES = ("corpus", "learning_curves", "temperatures", "evaluation", "histograms")
+FIGURES = ("corpus", "learning_curves", "staircase", "evaluation", "histograms")
 
 
 def errors(notebook):
@@ -79,15 +79,15 @@ def test_tables_are_there_with_their_columns(first):
 def test_tables_hold_each_model_and_baseline(first):
     _, _, tables = first
     folds, evaluation = tables["cross_validation"], tables["evaluation"]
-    models = {"uniform", "unigram", "ngram", "published", "expressive"}
+    models = {"uniform", "unigram", "ngram", "ngram_memory", "published", "expressive"}
     assert set(folds["model"]) == models
     numbers = folds.groupby("model")["fold"].apply(list)
     assert numbers.map(lambda x: x == [1, 2]).all()
     assert {"published", "expressive", "unigram", "ngram", "training_copy"} <= set(
         evaluation["model"]
     )
-    metrics = {"kl_divergence", "interval_similarity", "rhythm_similarity",
-               "two_sample_auc", "longest_run", "repetition"}  # fmt: skip
+    metrics = {"kl_divergence", "interval_similarity", "rhythm_similarity", "rests",
+               "two_sample_auc", "longest_run", "structureness_16"}  # fmt: skip
     assert metrics <= set(evaluation["metric"])
     assert (folds["run"] == "quick").all() and (evaluation["run"] == "quick").all()
 
@@ -132,12 +132,13 @@ def test_a_second_run_takes_what_is_there(second):
     assert errors(notebook) == []
     text = printed(notebook)
     for what in (
-        "folds: 10 of 10",
+        "folds: 12 of 12",
+        "steps: 3 of 3",
         "The published model is that of",
         "The expressive model is that of",
     ):
         assert what in text
-    assert "evaluations: " in text and "floors: " in text
+    assert "evaluations: " in text and "ranges: " in text
 
 
 def test_a_second_run_gives_the_same_tables(first, second):

@@ -1,21 +1,18 @@
 """Turn the tables that a run leaves in outputs/ into the README's results."""
 
-import re
-
 import pandas as pd
 
 MARKERS = "<!-- results: written by dev/tools/refresh.py -->", "<!-- end of results -->"
-QUOTED = ("benchmarks", "growth", "performances")  # benchmarks in the README
 PREDICTION = {
-    "nats_per_event": "nats an event",
     "nats_per_note": "nats a note",
+    "when": "when and which",
     "accuracy": "accuracy",
 }
 EVALUATION = {
-    "kl_divergence": "KL divergence",
+    "two_sample_auc": "two-sample AUC",
     "interval_similarity": "interval similarity",
     "rhythm_similarity": "rhythm similarity",
-    "two_sample_auc": "two-sample AUC",
+    "structureness_16": "structureness, 16 bars and more",
     "longest_run": "longest shared run",
 }
 
@@ -27,72 +24,53 @@ def markdown_table(header, rows):
 
 
 def prediction_table(folder):
-    """Return the cross-validation's means and standard deviations as Markdown."""
-    table = pd.read_csv(folder / "cross_validation.csv")
+    """Return the cross-validation's means and standard deviations, best model first."""
+    table = pd.read_csv(folder / "cross_validation.csv").set_index(["model", "fold"])
     streams = pd.read_csv(folder / "streams.csv")
     streams = streams.pivot_table("nats_per_note", ["model", "fold"], "stream")
-    both, rows = streams["token"] + streams["step"], []
-    for model, group in table.groupby("model", sort=False):
-        cells = [
-            f"{group[column].mean():.3f} ± {group[column].std():.3f}"
-            for column in PREDICTION
-        ]
-        when = both[model].dropna()
-        cells.append(f"{when.mean():.3f} ± {when.std():.3f}" if len(when) else "")
-        rows.append([model, *cells])
-    header = ["unseen pieces", *PREDICTION.values(), "when and which, nats a note"]
-    return markdown_table(header, rows)
+    table["when"] = streams["token"] + streams["step"]
+    groups = table.groupby("model")[[*PREDICTION]]
+    mean, spread = groups.mean().sort_values("nats_per_note"), groups.std()
+    rows = []
+    for model, row in mean.iterrows():
+        pairs = zip(row, spread.loc[model], strict=True)
+        cells = [f"{value:.3f} ± {each:.3f}" for value, each in pairs]
+        cells = [cell.replace("nan ± nan", "") for cell in cells]
+        rows.append([model.replace("_", " "), *cells])
+    return markdown_table(["unseen pieces", *PREDICTION.values()], rows)
 
 
 def evaluation_table(folder):
-    """Return each contestant's main metrics with their bounds as Markdown."""
+    """Return each contestant's main metrics with their bounds, nearest AUC first."""
     table = pd.read_csv(folder / "evaluation.csv").set_index(["model", "metric"])
-    models = table.index.unique("model")
-    floors = table.loc[models[0]]
-    rows = [
-        ["*real against real*"]
-        + [
-            "*{floor_median:.3f} [{floor_low:.3f}, {floor_high:.3f}]*".format(
-                **floors.loc[metric]
-            )
-            for metric in EVALUATION
-        ]
-    ]
-    for model in models:
+    auc = table.xs("two_sample_auc", level="metric")["value"]
+    floors = table.loc[auc.index[0]]
+    text = "*{floor_median:.3f} ({floor_low:.3f}–{floor_high:.3f})*"
+    cells = [text.format(**floors.loc[metric]) for metric in EVALUATION]
+    rows = [["*real against real*", *cells]]
+    for model in (auc - 0.5).clip(0).sort_values(kind="stable").index:
         cells = [
-            "{value:.3f} [{low:.3f}, {high:.3f}]".format(**table.loc[(model, metric)])
+            "{value:.3f} ({low:.3f}–{high:.3f})".format(**table.loc[(model, metric)])
             for metric in EVALUATION
         ]
         rows.append([model.replace("_", " "), *cells])
     return markdown_table(["generated music", *EVALUATION.values()], rows)
 
 
+def likeness_table(folder):
+    """Return the three published measures, averaged over the folds."""
+    table = pd.read_csv(folder / "likeness.csv", dtype=str).drop(columns="run")
+    header = [name.replace("_", " ") for name in table.columns]
+    return markdown_table(header, table.values.tolist())
+
+
 def results_of(folder):
-    """Return both tables of a run, given its folder of tables."""
-    return f"{prediction_table(folder)}\n\n{evaluation_table(folder)}"
+    """Return the tables of a run, given its folder of tables."""
+    tables = prediction_table(folder), likeness_table(folder), evaluation_table(folder)
+    return "\n\n".join(tables)
 
 
-def replace_between(text, markers, new):
-    """Return a text with the part between two markers replaced."""
-    start, end = (text.index(marker) for marker in markers)
-    return f"{text[: start + len(markers[0])]}\n{new}\n{text[end:]}"
-
-
-def tables_in(report):
-    """Return the Markdown tables of a benchmark's report, a blank line between."""
-    lines = [line if line.startswith("|") else "" for line in report.splitlines()]
-    return re.sub(r"\n{2,}", "\n\n", "\n".join(lines)).strip()
-
-
-def fill_readme(text, tables, benchmarks):
-    """Return the README's text with the results of a run and of the benchmarks.
-
-    `tables`, `benchmarks`: the folders outputs/tables and dev/benchmarks.
-    """
-    text = replace_between(text, MARKERS, results_of(tables))
-    for name in QUOTED:
-        markers = f"<!-- {name} -->", f"<!-- end of {name} -->"
-        report = benchmarks / f"{name}.md"
-        if report.exists() and markers[0] in text:
-            text = replace_between(text, markers, tables_in(report.read_text("utf-8")))
-    return text
+def fill_readme(text, tables):
+    """Return the README's text with the results of a run, the folder of its tables."""
+    start, end = (text.index(marker) for marker in MARKERS)
+    return f"{text[: start + len(MARKERS[0])]}\n{results_of(tables)}\n{text[end:]}"
