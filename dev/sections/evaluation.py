@@ -84,9 +84,9 @@ HISTOGRAM_METRICS = {
 # it), how many notes sound at once, the pedal included (`polyphony`), how varied its
 # touch is (`velocity_spread`), what share of its rows of eight events come twice
 # (`repetition`). `swing_ratio` looks at beats with exactly two onsets, one of them on the
-# beat: how long the first half is, the second being 1 (even eighths are 1, triplets 2,
-# random onsets come to about 1). Onsets exactly between two cells of the grid, one in
-# fifty, go to the even one.
+# beat: how long the first half is, the second being 1 (even eighths are 1, triplets 2;
+# random onsets come near to real music, so it proves little by itself). Onsets exactly
+# between two cells of the grid, one in fifty, go to the even one.
 
 
 # %%
