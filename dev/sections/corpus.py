@@ -431,8 +431,9 @@ def parse_bytes(data, name):
 
 
 # %% tags=["active-ipynb"]
-# path = min(Path(TRAINING_FOLDER).rglob("*.mid"), default=None)
-# pd.DataFrame(parse_midi(path).notes[:5]) if path else "no .mid file to begin with"
+# with contextlib.suppress(MidiFileError):  # which file is refused, is told below
+#     path = min(Path(TRAINING_FOLDER).rglob("*.mid"), default="")
+#     display(pd.DataFrame(parse_midi(path).notes[:5]))
 
 # %% [markdown]
 # The first five notes of one file: that is all that the notebook knows of music.

@@ -631,6 +631,8 @@ def test_the_longest_shared_run_is_named(notebook):
 class Copier:
     """A predictor that goes on with its source unless the dice say otherwise."""
 
+    streams = 1
+
     def __init__(self, source):
         self.source = source["token"]
 

@@ -176,7 +176,7 @@ def test_pieces_of_one_name_are_told_apart_and_short_ones_left_out(notebook, mod
 
 def test_a_mistake_is_a_sentence_and_the_panel_goes_on(studio, notebook, monkeypatch):
     studio.controls["energy"].value = "high"
-    words = "this model knows tokens and no mood; ask `expressive`."
+    words = "this model knows no mood; ask `expressive`."
     assert f"Nothing was generated: {words}" in generate(studio)
     studio.controls["energy"].value = "any"
 
@@ -205,10 +205,13 @@ def test_a_primer_is_gone_on_from(notebook, studio):
     generate(studio)
     take = studio.takes[-1]
     beginning = take.piece.notes[take.piece.notes["onset"] < take.primer]
-    assert beginning["pitch"].tolist() == [60, 64, 67, 72]
-    assert len(take.piece.notes) > 4 and take.piece.tempo == pytest.approx(120)
+    # a table may let its first note sound with the primer's last one
+    primer = [60, 64, 67, 72]
+    assert [x for x in beginning["pitch"].tolist() if x in primer] == primer
+    assert len(take.piece.notes) > len(beginning)
+    assert take.piece.tempo == pytest.approx(120)
     new = notebook.notes_from(take.piece, take.primer)
-    assert rows(new) == rows(take.piece)[4:]
+    assert rows(new) == rows(take.piece)[len(beginning) :]
     sources = studio.models["ngram"].sources
     assert take.piece.shared == notebook.find_shared_run(new, sources)
     assert "start primer primer" in read_texts(notebook, take)
