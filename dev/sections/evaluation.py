@@ -78,8 +78,11 @@ HISTOGRAM_METRICS = {
 }
 
 # %% [markdown]
-# Besides these histograms, some properties are one number a piece: how mixed its pitch
-# classes are (`pitch_class_entropy`, bits), its `pitch_range` in semitones, its
+# Like the three measures of section 13, some others compare histograms: of durations, of
+# places in the beat, of pitch classes and of tokens, and of pitches the other way round
+# and symmetric; `outputs/tables/evaluation.csv` has them all. Properties are one number a
+# piece: how mixed its pitch classes are (`pitch_class_entropy`, bits), its `pitch_range`
+# in semitones, its
 # `note_density` in notes a quarter, `groove_consistency` from bar to bar (as muspy has
 # it), how many notes sound at once, the pedal included (`polyphony`), how varied its
 # touch is (`velocity_spread`), what share of its rows of eight events come twice

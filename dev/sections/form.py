@@ -148,7 +148,9 @@ def describe_form(pieces):
 # ### Conclusions
 #
 # **What was learnt?** A measure is *outside* when its 95 % interval does not touch the
-# real-vs-real range, on the side that is worse.
+# real-vs-real range: similarities and divergences on the side that is worse, all others
+# on either side. (A longest run below the range is no fault: it says that less is
+# copied.)
 
 # %% tags=["active-ipynb", "hide-input"]
 # values, nats = evaluation.set_index(["model", "metric"]), fold_means["nats_per_note"]

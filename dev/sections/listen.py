@@ -41,7 +41,7 @@
 # took 35 minutes on two slow CPU cores without a GPU; with `QUICK_RUN = True` it takes a
 # little over two. Finished results are kept in `outputs/`: a second run takes a minute or
 # two, and one that was cut short goes on where it stopped. The longest waits are sections
-# 13 and 14; all that comes before them is there within a minute.
+# 13 and 14; what comes before them was there after little more than a minute.
 #
 # | § | question | answer |
 # | --- | --- | --- |
