@@ -174,8 +174,11 @@ class Remi:
         self.learn = tf.function(self.learn, reduce_retracing=True)
 
     def read(self, path):
-        """Return a file's tokens."""
-        return np.array(self.tokenizer(symusic.Score(str(path)))[0].ids)
+        """Return a file's tokens, both hands in one row, as the notebook reads them."""
+        piece = notebook.parse_midi(path)
+        data = notebook.midi_bytes(piece.notes, piece.tempo, "", (), piece.metres)
+        (row,) = self.tokenizer(symusic.Score.from_midi(data))
+        return np.array(row.ids)
 
     def update(self):
         """Learn from a batch of windows, each in a key of its own."""
