@@ -1,28 +1,32 @@
-"""Time the player, and the page in a browser: until it is there, click to sound.
+"""Time the player, the page in a browser, and the page with thirty visitors at once.
 
 Usage: python dev/benchmarks/page.py  (needs Chromium and the models of a full run)
 """
 
 import contextlib
+import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 
 import numpy as np
+import psutil
 import report
+from gradio_client import Client
 from playwright.sync_api import sync_playwright
 
 import definitions as notebook
 
-PORT, TURNS = 8899, 5
+PORT, TURNS, VISITORS, MINUTES = 8899, 5, 30, 2
 FLAGS = ["--no-sandbox", "--disable-gpu"]
 ADDRESS = f"http://127.0.0.1:{PORT}/"
 HEARD = """before => {
-    const audio = document.querySelector('.studio-take-a audio');
+    const audio = document.querySelector('#take-a audio');
     return audio && audio.src != before && audio.readyState >= 1;
 }"""
 
@@ -41,82 +45,116 @@ def time_player():
     return [what, "its length", "60 s", f"{typical:.2f} s", f"{60 / typical:.0f}×"]
 
 
-def page_command():
-    """Return the README's command for the page, without its first word."""
-    readme = (report.ROOT / "README.md").read_text("utf-8")
-    return shlex.split(re.search(r"^\.venv/bin/voila (.*)$", readme, re.MULTILINE)[1])
-
-
 @contextlib.contextmanager
-def serve(preheated):
-    """Serve the page of the project's own folder; yield once it may be opened."""
-    options = [each for each in page_command() if "preheat" not in each]
-    options += [f"--preheat_kernel={preheated}", f"--port={PORT}", "--no-browser"]
+def serve():
+    """Serve the page by the README's command; give the seconds until it answers."""
+    readme = (report.ROOT / "README.md").read_text("utf-8")
+    command = re.search(r"^\.venv/bin/jupyter (execute .*)$", readme, re.MULTILINE)[1]
+    started = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, "-m", "voila", *options], cwd=report.ROOT,
+        [sys.executable, "-m", "jupyter", *shlex.split(command)], cwd=report.ROOT,
+        env={**os.environ, "GRADIO_SERVER_PORT": str(PORT)},
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
         while process.poll() is None:
             try:
-                urllib.request.urlopen(f"{ADDRESS}static/")
-            except urllib.error.HTTPError:
+                urllib.request.urlopen(ADDRESS)
                 break
             except OSError:
                 time.sleep(0.1)
-        if preheated:
-            time.sleep(30)  # its kernel is getting ready, before anyone asks
-        yield
+        yield process, time.perf_counter() - started
     finally:
+        for each in psutil.Process(process.pid).children(recursive=True):
+            each.terminate()
         process.terminate()
         process.wait()
 
 
+def memory(process):
+    """Return the megabytes of a process and its children."""
+    everyone = [process, *psutil.Process(process.pid).children(recursive=True)]
+    return sum(psutil.Process(each.pid).memory_info().rss for each in everyone) / 1e6
+
+
 def open_page(browser):
-    """Return the opened page and the seconds until its panel was there."""
+    """Return the opened page and the seconds until its first take can be heard."""
     page = browser.new_page()
     started = time.perf_counter()
     page.goto(ADDRESS)
-    page.get_by_role("button", name="Generate").wait_for(timeout=60_000)
+    page.wait_for_function(HEARD, arg="", timeout=60_000)
     seconds = time.perf_counter() - started
-    page.locator(".studio-take-a svg").first.wait_for(state="attached")
+    page.locator("#take-a .seen img").wait_for()
     return page, seconds
 
 
 def click_to_sound(page, seed):
     """Return the seconds from a click to a take of 100 events that can be played."""
-    field, player = page.get_by_label("Random seed"), ".studio-take-a audio"
-    field.fill(str(seed))
-    field.press("Tab")
+    player = "#take-a audio"
+    page.get_by_label("Random seed", exact=True).fill(str(seed))
     page.wait_for_timeout(500)
     before = page.locator(player).get_attribute("src")
     started = time.perf_counter()
     page.get_by_role("button", name="Generate").click()
     page.wait_for_function(HEARD, arg=before)
     seconds = time.perf_counter() - started
-    page.locator(".studio [role=status]", has_text="Here it is").wait_for()
-    return seconds, page.eval_on_selector(player, "audio => audio.duration")
+    length = page.eval_on_selector(player, "audio => audio.duration")
+    page.locator(f"#take-a .seen img[alt*='seed {seed}']").wait_for()
+    return seconds, length
+
+
+def visit(number, until, waits, faults):
+    """Ask for take after take, each a file of this visitor's own seed."""
+    client, turn = Client(ADDRESS, verbose=False), 0
+    while time.perf_counter() < until:
+        seed, started, turn = 1000 * number + turn, time.perf_counter(), turn + 1
+        try:
+            path, *_ = client.predict(primer=None, seed=seed, api_name="/write")
+            if not str(path).endswith(f"seed_{seed}.mid"):
+                faults.append(f"visitor {number} got {path}")
+        except Exception as error:  # of whatever kind: it is counted
+            faults.append(repr(error))
+        waits.append(time.perf_counter() - started)
+
+
+def crowd(process):
+    """Return waits, faults and the most megabytes of many visitors at once."""
+    waits, faults, until = [], [], time.perf_counter() + 60 * MINUTES
+    visitors = [threading.Thread(target=visit, args=(number, until, waits, faults))
+                for number in range(1, VISITORS + 1)]  # fmt: skip
+    most = memory(process)
+    for visitor in visitors:
+        visitor.start()
+    while any(visitor.is_alive() for visitor in visitors):
+        most = max(most, memory(process))
+        time.sleep(0.5)
+    print(*faults, sep="\n", file=sys.stderr)
+    return waits, faults, most
 
 
 def measure():
     """Return all rows of this script."""
-    with sync_playwright() as playwright:
+    with serve() as (process, answers), sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=FLAGS
         )
-        with serve(False):
-            cold = open_page(browser)[1]
-        with serve(True):
-            page, ready = open_page(browser)
-            takes = [click_to_sound(page, seed) for seed in range(100, 100 + TURNS)]
+        page, ready = open_page(browser)
+        takes = [click_to_sound(page, seed) for seed in range(100, 100 + TURNS)]
+        alone = memory(process)
         browser.close()
+        waits, faults, most = crowd(process)
     seconds, lengths = np.median(takes, axis=0)
+    told = f"{len(waits)} takes, {len(faults)} faults"
     return [
         time_player(),
-        ["the page is ready, kernel preheated", "not preheated", f"{cold:.1f} s",
-         f"{ready:.1f} s", f"{cold / ready:.1f}×"],
+        ["the page answers, from the command on", "", "", f"{answers:.1f} s", ""],
+        ["first sound on the page, from opening it", "", "", f"{ready:.1f} s", ""],
         ["click to sound, 100 events", "their length", f"{lengths:.0f} s",
          f"{seconds:.2f} s", f"{lengths / seconds:.0f}×"],
+        [f"{VISITORS} visitors for {MINUTES} minutes ({told}): memory", "one visitor",
+         f"{alone:.0f} MB", f"{most:.0f} MB", f"{most / alone:.2f}×"],
+        ["their median wait for a take", "of one visitor", f"{seconds:.2f} s",
+         f"{np.median(waits):.1f} s", f"{np.median(waits) / seconds:.0f}×"],
     ]  # fmt: skip
 
 

@@ -13,6 +13,7 @@ SECTIONS = (
     "baselines",
     "folds",
     "lstm",
+    "harmony",
     "expressive",
     "writing",
     "novelty",

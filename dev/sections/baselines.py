@@ -110,7 +110,7 @@ class Ngram:
             scores[stream] = judge(table.predict(values), values[1:])
         return scores
 
-    def begin(self, seeds, sampling, moods):
+    def begin(self, seeds, sampling, moods, forms):
         """Return a function that draws what comes next, and where it starts from."""
         draw = tf.function(lambda *row: draw_classes(*row, *sampling), autograph=False)
         tables, nothing = {"token": self, **self.others}, np.full((len(seeds), 1), -1)
@@ -326,7 +326,7 @@ def closes_loop(history, tokens):
 
 
 def write_events(predictor, seeds, length, sampling, generators, rhythm, moods=None,
-                 watch=None):
+                 watch=None, forms=None):
     """Return new events (streams, length), and how often each stream left a loop.
 
     `rhythm`: real events to borrow time and touch from; the rest: `generate_pieces`.
@@ -334,10 +334,10 @@ def write_events(predictor, seeds, length, sampling, generators, rhythm, moods=N
     streams = len(seeds)
     moods = np.zeros((streams, 2), np.int32) if moods is None else np.array(moods)
     width = predictor.streams  # that it writes: all four, or tokens alone
-    if moods.any() and not hasattr(predictor, "scale"):
-        raise NotebookError("Nothing was generated: this model knows no mood; "
-                            "ask `expressive`.")
-    step, place = predictor.begin(seeds, tuple(sampling), moods)
+    if (moods.any() or forms) and not hasattr(predictor, "scale"):
+        raise NotebookError("Nothing was generated: this model knows no mood and no "
+                            "changes; ask `expressive`.")
+    step, place = predictor.begin(seeds, tuple(sampling), moods, forms)
     history = np.array([seed["token"] for seed in seeds])
     rows, loops = [], np.zeros(streams, dtype=int)
     drawn = np.stack([each.random((length, width)) for each in generators], axis=1)

@@ -45,6 +45,7 @@ class Piece:
     shared: SharedRun = SharedRun()  # of a generated piece
     settings: str = ""  # with which it was generated
     tempos: tuple = ()  # the onset of each tempo, and the minutes of its quarter note
+    markers: tuple = ()  # their onset and text: chord symbols, rehearsal marks
 
     @property
     def end(self):
@@ -371,8 +372,8 @@ def keep_piano(played, division):
 
 
 def read_maps(events, division):
-    """Return the tempos and the time signatures of a piece, as `Piece` holds them."""
-    tempos, metres = {0.0: 1 / 120}, {0.0: (4, 4)}
+    """Return tempos, time signatures and markers of a piece, as `Piece` holds them."""
+    tempos, metres, markers = {0.0: 1 / 120}, {0.0: (4, 4)}, []
     for tick, *_, status, data in events:
         kind = data[0] if status == META else None
         if kind == MetaEvents.SET_TEMPO and len(data) >= 4:
@@ -382,7 +383,10 @@ def read_maps(events, division):
             beats, unit = data[1], 2 ** data[2]
             if unit <= 64 and 4 * beats / unit >= SHORTEST_BAR:
                 metres[tick / division] = beats, unit
-    return tuple(tempos.items()), tuple((at, *metre) for at, metre in metres.items())
+        elif kind == MetaEvents.MARKER:
+            markers.append((tick / division, data[1:80].decode("utf-8", "replace")))
+    metres = tuple((at, *metre) for at, metre in metres.items())
+    return tuple(tempos.items()), metres, tuple(markers)
 
 
 def mean_tempo(tempos, start, end):
@@ -422,8 +426,9 @@ def parse_bytes(data, name):
     if not len(notes):
         what = "only drums" if np.all(played["instrument"] < 0) else remarks
         raise MidiFileError(f"no notes for a piano: {what}")
-    tempos, metres = read_maps(events, division)
-    piece = Piece(readable(name), notes, 120.0, metres, remarks, tempos=tempos)
+    tempos, metres, markers = read_maps(events, division)
+    piece = Piece(readable(name), notes, 120.0, metres, remarks, tempos=tempos,
+                  markers=markers)
     if piece.end > LONGEST_QUARTERS:
         raise MidiFileError("longer than a month: its times are damaged")
     metres = tuple(metre for metre in metres if not metre[0] or metre[0] < piece.end)

@@ -11,7 +11,7 @@
 # it is spelled as several events: the largest known chords in it and what is left, from
 # the bass up, with step 0 between them. So there is no unknown token: every piece can be
 # encoded, and comes back with each onset and pitch in place. Models count these events;
-# the tables of music, in sections 4 and 16, count once what starts together.
+# the tables of music, in sections 4 and 17, count once what starts together.
 
 # %% tags=["active-py"]
 import itertools
@@ -157,12 +157,12 @@ def find_metres(sequence):
 
 
 def transpose(piece, semitones):
-    """Return a piece some semitones higher; notes beyond the keys move by an octave."""
+    """Return a piece in another key, without markers; by an octave less at the ends."""
     notes = piece.notes.copy()
     notes["pitch"] += semitones
     notes["pitch"][notes["pitch"] > HIGHEST_PITCH] -= 12
     notes["pitch"][notes["pitch"] < LOWEST_PITCH] += 12
-    return replace(piece, notes=notes)
+    return replace(piece, notes=notes, markers=())
 
 
 # %% tags=["active-ipynb"]

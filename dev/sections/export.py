@@ -1,5 +1,5 @@
 # %% [markdown]
-# ## 19 Take it home
+# ## 20 Take it home
 #
 # **Where is my music?** In `outputs/midi`. Each file holds its title, model, seed and
 # settings as text, and is read back and compared note for note. No file is ever
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from .corpus import parse_bytes
-from .hearing import Metre, Notes, Tempo, in_ticks, midi_bytes
+from .hearing import Markers, Metre, Notes, Tempo, in_ticks, midi_bytes
 from .machinery import write_whole
 from .settings import NotebookError, checked
 
@@ -20,14 +20,16 @@ from .settings import NotebookError, checked
 # %%
 @checked
 def write_midi(notes: Notes, path: str | Path, *, tempo: Tempo, title: str,
-               comments: str | Sequence[str] = (), metre: Metre = ((0.0, 4, 4),)):
+               comments: str | Sequence[str] = (), metre: Metre = ((0.0, 4, 4),),
+               markers: Markers = ()):
     """Write notes to a MIDI file, read it back, compare, and return the path written.
 
     `notes`: an array of NOTE; `tempo`: quarter notes a minute; `comments`: text inside;
-    `metre`: a piece's `metres`, or beats and unit. A file with other content is kept.
+    `metre`: a piece's `metres`, or beats and unit; `markers`: such as a piece's chords.
+    A file with other content is kept.
     """
     comments = [comments] if isinstance(comments, str) else comments
-    data = midi_bytes(notes, tempo, title, comments, metre)
+    data = midi_bytes(notes, tempo, title, comments, metre, markers)
     playable, ticks, cut = in_ticks(notes, metre)
     back = parse_bytes(data, title).notes
     for name in ("onset", "duration"):
@@ -55,7 +57,7 @@ def write_midi(notes: Notes, path: str | Path, *, tempo: Tempo, title: str,
 #     path = MIDI_FOLDER / f"{safe_file_name(piece.name)}.mid"
 #     told = (f"model {name}", piece.settings, describe_copy(piece), made_by)
 #     path = write_midi(piece.notes, path, tempo=piece.tempo, title=piece.name,
-#                       comments=told, metre=piece.metres)
+#                       comments=told, metre=piece.metres, markers=piece.markers)
 #     rows.append({"file": path.name, **describe_piece(piece),
 #                  "longest run": piece.shared.events})
 # pd.DataFrame(rows).set_index("file")
@@ -72,5 +74,6 @@ def write_midi(notes: Notes, path: str | Path, *, tempo: Tempo, title: str,
 # %% tags=["active-ipynb"]
 # write_midi(generated_music.notes, MIDI_FOLDER / "my_music.mid",
 #            tempo=generated_music.tempo, title="My music", metre=generated_music.metres,
+#            markers=generated_music.markers,
 #            comments=(f"model {model.name}", generated_music.settings,
 #                      describe_copy(generated_music), made_by))

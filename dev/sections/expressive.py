@@ -1,5 +1,5 @@
 # %% [markdown]
-# ## 10 A network that hears
+# ## 11 A network that hears
 #
 # **What does time and touch take?** The published network reads one number and forgets
 # the rest. The *expressive* network reads and writes all four streams. It has two halves.
@@ -59,15 +59,17 @@ def hold_keys(events, notes):
 
 
 def describe_events(events, vocabulary):
-    """Return what is known before events (events, 5), the events, and what is heard.
+    """Return what is known before events, the events, and what is heard.
 
+    `events`: from `tabulate` (events, 5), and the chords that they are told, if any.
     That is: the event before with position and interval (6), the event itself with its
-    position (5), keys that sound and past onsets (88 + 96).
+    position and chord (7), keys that sound and past onsets (88 + 96).
     """
     top = np.array([chord[-1] for chord in vocabulary.chords])[events[:, 0]]
     times = np.cumsum(events[:, 1])
     interval = np.clip(np.diff(top, prepend=top[0]), -WIDEST, WIDEST) + WIDEST
-    known = np.column_stack([events, interval]).astype(np.int32)
+    known = np.column_stack([events[:, :5], interval]).astype(np.int32)
+    current = np.pad(events.astype(np.int32), ((0, 0), (0, 7 - events.shape[1])))
     before = np.concatenate([[(0, 0, 0, 0, 0, START)], known[:-1]], dtype=np.int32)
     played = np.zeros(times[-1] + MEMORY_CELLS, dtype=bool)
     played[times + MEMORY_CELLS - 1] = True
@@ -76,11 +78,11 @@ def describe_events(events, vocabulary):
     held = hold_keys(events, multi_hot(vocabulary))
     heard[1:, :PITCHES] = held[:-1] > events[1:, 1:2]
     heard[1:, PITCHES:] = windows[times[:-1], ::-1]
-    return before, known[:, :5], heard
+    return before, current, heard
 
 
 # %% [markdown]
-# **Try it:** nothing here is heard before it is trained; section 14 takes it apart.
+# **Try it:** nothing here is heard before it is trained; section 15 takes it apart.
 #
 # ### Memory
 #
@@ -333,7 +335,8 @@ def listen_transformer(seen, start, states, shape, seeds):
 # ### The heads
 #
 # The step's head, the duration's and the velocity's are small. The token's head looks
-# at piano rolls: the last notes, what sounds, and the notes' memory. A *convolution*
+# at piano rolls: the last notes, what sounds, the notes' memory, and the bass and the
+# tones of the chord that it is told, in all octaves. A *convolution*
 # along the pitch axis looks for patterns of intervals in them, wherever on the keyboard
 # they lie, so that what is learnt in one key holds in all. The head weighs the patterns
 # and so gives each pitch an energy; a token's logit adds up those of its content. At
@@ -346,7 +349,7 @@ def build_small_head(vocabulary, width, stream, shape, seeds):
     """Return the head to logits of step, duration or velocity, each knowing more."""
     read = keras.Input((None, width))
     before = keras.Input((None, 8), dtype="int32")
-    current = keras.Input((None, 5), dtype="int32")
+    current = keras.Input((None, 7), dtype="int32")
     inputs = [read]
     if stream != "step":
         token, step, duration, _, position = (current[..., i] for i in range(5))
@@ -368,16 +371,20 @@ def build_token_head(vocabulary, width, shape, seeds):
     content, filters = describe_tokens(vocabulary), shape["filters"]
     read = keras.Input((None, width))
     before = keras.Input((None, 8), dtype="int32")
-    current = keras.Input((None, 5), dtype="int32")
+    current = keras.Input((None, 7), dtype="int32")
     roll = keras.Input((None, PITCHES, len(shape["roll_decays"])))
     sounding = keras.Input((None, PITCHES))
     token, step, position = before[..., 0], current[..., 1], current[..., 4]
+    bass, tones, classes = current[..., 5:6], current[..., 6:7], np.arange(9, 97) % 12
+    chord = [ops.equal(bass, classes + 1), tones // 2**classes % 2]
     known = [read, make_embedding(STREAM_SIZES["step"], 32, seeds)(step),
-             make_embedding(POSITIONS, 16, seeds)(position)]
+             make_embedding(POSITIONS, 16, seeds)(position),
+             ops.cast(bass > 0, "float32")]
     hidden = hide(known, shape["head"], shape["dropout"], seeds)
     last = fixed_table(content[:, : 3 * PITCHES])(token)
     last = layers.Permute((1, 3, 2))(layers.Reshape((-1, 3, PITCHES))(last))
-    rolls = [last, 8 * roll, layers.Reshape((-1, PITCHES, 1))(sounding)]
+    rolls = [last, 8 * roll] + [ops.cast(each, "float32")[..., None]
+                                for each in (sounding, *chord)]
     rolls = layers.Permute((2, 1, 3))(layers.Concatenate()(rolls))  # faster gradient
     first = keras.initializers.GlorotUniform(next(seeds))
     find = layers.Conv2D(filters, (shape["kernel"], 1), padding="same",
@@ -409,7 +416,7 @@ def build_expressive(vocabulary, shape, seed):
                     for stream in STREAM_SIZES]
     token = build_token_head(vocabulary, width, shape, seeds)
     before = keras.Input((None, 8), dtype="int32", name="before")
-    current = keras.Input((None, 5), dtype="int32", name="current")
+    current = keras.Input((None, 7), dtype="int32", name="current")
     heard = keras.Input((None, PITCHES + MEMORY_CELLS), name="heard")
     states = [keras.Input(state.shape[1:]) for state in reader.inputs[2:]]
     read, roll, *kept = reader([before, heard[..., PITCHES:], *states])

@@ -1,5 +1,5 @@
 # %% [markdown]
-# ## 17 Does it go anywhere?
+# ## 18 Does it go anywhere?
 #
 # **Has it form?** Nothing so far listens for it. Three measures do:
 #
@@ -14,11 +14,14 @@
 
 # %% tags=["active-py"]
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 
+from .baselines import score_streams
 from .corpus import group_notes
 from .evaluation import place_in_bars
+from .harmony import tell_chords
 
 # %% tags=["hide-input"]
 MIDDLE_C, FORM_BARS, RECURRENCE_BARS = 60, 96, 28
@@ -126,13 +129,18 @@ def describe_form(pieces):
 # for name, each in models.items():
 #     seeds = choose_seeds(training_pieces, each.vocabulary, pieces_each, generator)
 #     long[name] = generate_pieces(each, seeds, length, generator=generator)
+#     if f"{name}_over_changes" in generated:
+#         forms, seeds = choose_forms(with_changes, training_pieces, each.vocabulary,
+#                                     generator)
+#         long[f"{name}_over_changes"] = generate_pieces(
+#             each, seeds, length, generator=generator, changes=forms)
 # long["training_copy"] = whole[0]
 # for kind in controls:
 #     long[kind] = alter_pieces(whole[0], vocabulary, kind, generator)
 # jobs = [(pieces,) for pieces in (whole[0] + whole[1], *long.values())]
 # real, *rows = run_cached(describe_form, jobs, CACHE_FOLDER, "form")
 # form = pd.DataFrame(
-#     {"model": name, **row, "n_pieces": pieces_each, "n_events": length * pieces_each}
+#     {"model": name, **row, "n_pieces": len(each), "n_events": length * len(each)}
 #     for name, each in zip(long, rows)
 #     for row in evaluate_properties(each, real, FLOOR_REPEATS, generator))
 # evaluation = pd.concat([evaluation, form], ignore_index=True)
@@ -140,10 +148,69 @@ def describe_form(pieces):
 # summarise(evaluation, [*SEGMENTS, "left_hand_recurrence", "rests"])
 
 # %% [markdown]
-# Here is what is missing. Real pieces come back to what they have played, after 16 bars
-# and more; no model here does so more than random notes do. The expressive network keeps
-# a manner for a few bars, and has no idea of a chorus. The loop shows the other side: it
+# Real pieces come back to what they have played, after 16 bars and more; left alone, no
+# model here does so more than random notes do. The expressive network keeps a manner for
+# a few bars, and has no idea of a chorus. Changes give it one (those of the held-out
+# pieces: the form is theirs, the notes are its own). The loop shows the other side: it
 # recurs all the time, far beyond real music, so more is not better.
+#
+# ### Does it follow?
+#
+# Lead sheet in, performance out. The shares of section 10, for the held-out pieces over
+# their own changes and over the next piece's, and for what the network writes from the
+# same seeds and random numbers, told those changes or nothing:
+
+
+# %% tags=["hide-input"]
+def score_told(model, piece, rows):
+    """Return the token's nats a note of a piece that is told (onset, symbol) rows."""
+
+    def score(sequence):
+        chords = tell_chords(rows, np.cumsum(sequence["step"]))
+        return model.predictor.score(sequence, chords)
+
+    scores = score_streams(SimpleNamespace(score=score), [piece], model.vocabulary)
+    return scores["token"]["nats_per_note"]
+
+
+# %% tags=["active-ipynb", "hide-input"]
+# if f"{model.name}_over_changes" in generated:
+#     forms, seeds = choose_forms(with_changes, training_pieces, model.vocabulary,
+#                                 np.random.default_rng(SEED))
+#     own = [form.rows for form in forms]
+#     others = own[1:] + own[:1]
+#     untold, told = (generate_pieces(
+#         model, seeds, GENERATED_EVENTS, generator=np.random.default_rng(SEED),
+#         changes=each) for each in (None, forms))
+#     asked = [piece.markers for piece in told]
+#     parts = {"real, its own": (with_changes, own),
+#              "real, the next piece's": (with_changes, others),
+#              "network, untold": (untold, asked), "network, told": (told, asked)}
+#     following = pd.DataFrame({"music": name, **follow_changes(*pair)}
+#                              for name, pairs in parts.items() for pair in zip(*pairs))
+#     save_table(following.assign(run=RUN_KIND), "changes")
+#     figure, axes = plt.subplots(1, 3, figsize=WIDE, sharey=True)
+#     for ax, share in zip(axes, following.columns[1:]):
+#         for place, name in enumerate(parts):
+#             values = following.loc[following["music"] == name, share]
+#             colour = REAL if name.startswith("real") else GENERATED
+#             ax.plot(values, [place] * len(values), "o", color=colour, alpha=0.4, ms=4)
+#             ax.plot(values.mean(), place, "|", color="black", ms=16)
+#         ax.set(title=share.replace("_", " "), yticks=range(len(parts)),
+#                yticklabels=parts, xlim=(0, 1), xlabel="share")
+#     axes[0].invert_yaxis()
+#     save_figure(figure, "changes")
+#     display(following.groupby("music", sort=False).mean().round(3))
+#     nats = np.array([[score_told(model, piece, rows) for rows in (mine, (), other)]
+#                      for piece, mine, other in zip(with_changes, own, others)])
+#     display(Markdown(
+#         "Told its own changes, a token of a held-out piece costs {:.3f} nats a note; "
+#         "told nothing {:.3f}; told the next piece's {:.3f}. ".format(*nats.mean(0))
+#         + f"In {np.sum(nats[:, 0] < nats[:, 1])} of {len(nats)} pieces they help."))
+
+# %% [markdown]
+# Dots are pieces, lines their means. The first row is what to reach, the second what
+# chance gives; untold, the network goes its own way.
 #
 # ### Conclusions
 #
@@ -193,7 +260,7 @@ def describe_form(pieces):
 # melody cannot stand out from its chord. Mood is measured, not felt: density, force, mode
 # and register stand for it. The shipped pieces were composed by a program.
 #
-# **Next.** Music over chord changes, which gives it a form; a velocity for each note.
+# **Next.** Themes that come back; a velocity for each note.
 #
 # **References.** The published project is the README of a student project, *Jazz Piano
 # Music Generation Using LSTM*; its numbers are placeholders by its own word. Hochreiter

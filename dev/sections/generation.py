@@ -1,5 +1,5 @@
 # %% [markdown]
-# ## 15 Writing
+# ## 16 Writing
 #
 # **What does it write?** `generate_music` goes on from a seed, a window of events such as
 # each of `features`, and returns a piece. It takes whatever the cell above left in
@@ -18,14 +18,16 @@ import numpy as np
 import pandas as pd
 from pydantic import AfterValidator, Field
 
-from .corpus import MidiFileError, Piece, mean_tempo, parse_midi
+from .corpus import MidiFileError, Piece, group_notes, mean_tempo, parse_midi
 from .encoding import EVENT, LONGEST_STEP, bar_cells, encode
 from .expressive import MOODS, multi_hot, tabulate
+from .harmony import Changes, find_changes, read_changes
 from .hearing import Tempo
 from .novelty import cut_out, generate_pieces
 from .settings import (
     GRID,
     NUMPY,
+    SEQUENCE_LENGTH,
     TEMPERATURE,
     TOP_K,
     TOP_P,
@@ -35,6 +37,7 @@ from .settings import (
     Temperature,
     checked,
 )
+from .validation import choose_seeds
 from .writing import classify_mood, measure_events, score_mood
 
 # %%
@@ -52,6 +55,7 @@ def check_seed(seed):
 Seed = Annotated[object, AfterValidator(check_seed)]
 Length = Annotated[int, NUMPY, Field(ge=1, le=100_000)]  # events
 Mood = Literal[MOODS]
+LeadSheet = Annotated[str, Field(max_length=10_000)]
 RandomNumber = Annotated[int, NUMPY, Field(ge=0)]
 
 
@@ -84,7 +88,7 @@ def nearest_mood(model, pieces, mood, onset=0.0):
     piece, settings = pieces[int(np.argmin(misses))], ""
     for name, asked in zip(("energy", "brightness"), mood):
         settings += f", {name} {MOODS[asked - 1]}" if asked else ""
-    return replace(piece, name=f"{model.name} 1", settings=piece.settings + settings)
+    return replace(piece, name=pieces[0].name, settings=piece.settings + settings)
 
 
 # %%
@@ -95,14 +99,16 @@ def generate_music(
     energy: Mood | None = None, brightness: Mood | None = None,
     longest_copy: CountOrZero | None = None, tempo: Tempo | None = None,
     generator: np.random.Generator | RandomNumber | None = None,
-    joined: bool = False, watch: Callable | None = None,
+    changes: LeadSheet | None = None, joined: bool = False,
+    watch: Callable | None = None,
 ):
     """Return a new piece of `length` events that goes on from a seed.
 
     `seed`: an array of EVENT; `energy`, `brightness`: one of `MOODS`, None for any;
     `longest_copy`: events in a row that may stand in a training piece, 0 for any;
     `generator`: NumPy's, a seed for one, or None to draw one from Python's `random`;
-    `tempo`: quarter notes a minute, None as in learning; `joined`: begin with the seed;
+    `tempo`: quarter notes a minute, None as in learning; `changes`: chords to play over
+    from the bar behind the seed, see `read_changes`; `joined`: begin with the seed;
     `watch`: told the share that is done, may raise to stop; the rest: see section 2.
     """
     if not hasattr(model, "predictor"):
@@ -112,15 +118,24 @@ def generate_music(
     if not 0 <= seed["token"].min() <= seed["token"].max() < len(model.vocabulary):
         raise NotebookError("Encode the seed with the vocabulary of this model.")
     mood = [1 + MOODS.index(name) if name else 0 for name in (energy, brightness)]
-    takes = MOOD_TAKES if any(mood) else 1
+    takes, form = MOOD_TAKES if any(mood) else 1, None
+    if changes is not None:
+        form = read_changes(changes, seed[["beats", "unit"]][-1].tolist())
+        if model.settings.get("pieces_with_changes") == 0:
+            raise NotebookError(
+                "This model has learnt no changes: put pieces that carry chord symbols "
+                "as markers into TRAINING_FOLDER, and run all cells.")
     if not isinstance(generator, np.random.Generator):
         chosen = random.getrandbits(64) if generator is None else generator
         generator = np.random.default_rng(chosen)
     pieces = generate_pieces(model, [seed] * takes, length, sampling=sampling,
                              tempo=tempo, generator=generator, moods=[mood] * takes,
-                             joined=joined, longest_copy=longest_copy, watch=watch)
+                             changes=form and [form] * takes, joined=joined,
+                             longest_copy=longest_copy, watch=watch)
     behind = end_of_primer(seed) if joined else 0.0
     piece = nearest_mood(model, pieces, mood, behind) if any(mood) else pieces[0]
+    if changes:
+        piece = replace(piece, settings=f"{piece.settings}, changes {changes}")
     if piece.remarks and not watch:
         print(f"{piece.name}: {piece.remarks}")
     return piece
@@ -189,6 +204,23 @@ def read_primer(source, vocabulary):
 # Blue is the primer, orange what the model adds. **Try it:** put `"my tune.mid"` in place
 # of `opening`.
 #
+# ### Over your changes
+#
+# `changes` takes a lead sheet's chords. They begin with the bar behind the seed and come
+# round and round; the names above the piano roll say where.
+
+# %% tags=["active-ipynb"]
+# over = {}
+# if model.settings.get("pieces_with_changes"):
+#     over = {name: generate_music(model, seed, 140, changes=changes, generator=SEED)
+#             for name, changes in SONGS.items()}
+#     for name, take in over.items():
+#         show(take, name, score=True)
+
+# %% [markdown]
+# The first bars are where the seed's key gives way. **Try it:** write the changes of a
+# tune that you know, such as `changes="Cm7 | F7 | Bbmaj7 | Ebmaj7"`.
+#
 # ### Asking for a mood
 #
 # The same seed, asked to be calm and dark, then lively and bright:
@@ -221,8 +253,8 @@ def try_moods(model, seeds, length, generator):
         found = classify_mood(scores, model.predictor.scale)
         rows.append({"kept": piece.notes is best.notes, **{
             name + word: value for j, name in enumerate(("energy", "brightness"))
-            for word, value in (("", MOODS[moods[i, j] - 1]), (" score", scores[j]),
-                                (" met", bool(found[j] == moods[i, j])))}})
+            for word, value in (("", MOODS[moods[i, j] - 1]), ("_score", scores[j]),
+                                ("_met", bool(found[j] == moods[i, j])))}})
     return pd.DataFrame(rows)
 
 
@@ -234,10 +266,10 @@ def try_moods(model, seeds, length, generator):
 #     save_table(moods.assign(run=RUN_KIND), "moods")
 #     rows = []
 #     for name in ("energy", "brightness"):
-#         row, scores = {"": name}, moods.groupby(name)[f"{name} score"].mean()
+#         row, scores = {"": name}, moods.groupby(name)[f"{name}_score"].mean()
 #         for word, takes in (("single takes", moods),
 #                             ("nearest of four", moods[moods["kept"]])):
-#             met = scipy.stats.binomtest(int(takes[f"{name} met"].sum()), len(takes))
+#             met = scipy.stats.binomtest(int(takes[f"{name}_met"].sum()), len(takes))
 #             low, high = met.proportion_ci(method="wilson")
 #             row[f"met, {word}"] = f"{met.statistic:.0%} ({low:.0%}–{high:.0%})"
 #         row["measured, asked for low → middle → high"] = " → ".join(
@@ -254,24 +286,51 @@ def try_moods(model, seeds, length, generator):
 #
 # Now each model, and each baseline, writes a whole set of pieces. They go on from seeds
 # of the training pieces, and are judged in the next section against pieces that none of
-# the models has heard. What you hear is the first piece of each set, not the best one.
+# the models has heard. The expressive model writes one set more, *over changes*, those of
+# the validation pieces, from seeds in their metre where there are any. So that set is
+# told the harmony of the pieces that it is compared with. What you hear is the first
+# piece of each set, not the best one.
+
+
+# %% tags=["hide-input"]
+def choose_forms(pieces, learnt, vocabulary, generator):
+    """Return the changes of pieces, and for each a seed of `learnt` like its metre."""
+    forms, seeds = [], []
+    for piece in pieces:
+        alike = [each for each in learnt if each.metre == piece.metre
+                 and len(group_notes(each)[0]) > SEQUENCE_LENGTH]
+        end = piece.bars()[-1]
+        rows = dict([(0.0, "N.C."), *find_changes(piece)])
+        rows = tuple(row for row in rows.items() if row[0] < end)
+        forms.append(Changes(rows, end))
+        seeds += choose_seeds(alike or learnt, vocabulary, 1, generator)
+    return forms, seeds
+
 
 # %% tags=["active-ipynb", "hide-input"]
 # pieces_each = min(GENERATED_PIECES, len(training_pieces), len(validation_pieces))
+# with_changes = list(filter(find_changes, validation_pieces))[:pieces_each]
 # generated = {}
 # for name, each in models.items():
 #     generator = np.random.default_rng(SEED)
 #     seeds = choose_seeds(training_pieces, each.vocabulary, pieces_each, generator)
 #     length = usual_length(validation_pieces, each.vocabulary)
 #     generated[name] = generate_pieces(each, seeds, length, generator=generator)
+#     if each.settings.get("pieces_with_changes") and len(with_changes) > 1:
+#         forms, seeds = choose_forms(with_changes, training_pieces, each.vocabulary,
+#                                     generator)
+#         generated[f"{name}_over_changes"] = generate_pieces(
+#             each, seeds, length, generator=generator, changes=forms)
 # if RUN_KIND == "full":  # these are what section 1 plays
 #     clips = {"shipped": training_pieces[0], "published": generated.get("published"),
-#              "expressive": generated.get("expressive")}
+#              "expressive": generated.get("expressive"),
+#              "changes": [*over.values()]}
 #     for name, piece in clips.items():
 #         if piece:
 #             save_clip(piece if name == "shipped" else piece[0], name)
-# for name in dict.fromkeys(("ngram", *MODELS)):
-#     show(generated[name][0])
+# for name in generated:
+#     if name not in BASELINES or name == "ngram":
+#         show(generated[name][0])
 # loops = {name: sum(bool(piece.remarks) for piece in pieces)
 #          for name, pieces in generated.items()}
 # pd.DataFrame({f"pieces of {pieces_each} in which the guard met a loop": loops})

@@ -16,6 +16,7 @@ import itertools
 import math
 import re
 from collections import namedtuple
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
@@ -82,6 +83,8 @@ def check_metre(metre):
 
 Notes = Annotated[object, AfterValidator(check_notes)]
 Metre = Annotated[object, AfterValidator(check_metre)]
+Onset = Annotated[float, NUMPY, Field(ge=0, le=LONGEST_QUARTERS)]
+Markers = Annotated[Sequence[tuple[Onset, str]], Field(max_length=10**5)]
 Tempo = Annotated[float, NUMPY, Field(ge=3.5763, le=6e7)]  # what a MIDI file can say
 
 
@@ -108,7 +111,7 @@ def in_ticks(notes, metres):
     return playable, ticks, len(notes) - np.sum(np.isin(playable, notes))
 
 
-def midi_bytes(notes, tempo, title, comments=(), metres=((0.0, 4, 4),)):
+def midi_bytes(notes, tempo, title, comments=(), metres=((0.0, 4, 4),), markers=()):
     """Return notes as the bytes of a MIDI file, written by music21."""
     file, track = music21.midi.MidiFile(), music21.midi.MidiTrack(1)
     rows, last = [], 0  # tick, rank among those of one tick, and the event
@@ -129,6 +132,9 @@ def midi_bytes(notes, tempo, title, comments=(), metres=((0.0, 4, 4),)):
     for start, beats, unit in metres:
         data = bytes([beats, unit.bit_length() - 1, 24, 8])
         add(round(start * ticks), 0, MetaEvents.TIME_SIGNATURE, data=data)
+    for start, text in (row for row in markers if row[0] < until):
+        data = text.encode("utf-8", "replace")
+        add(round(start * ticks), 0, MetaEvents.MARKER, data=data)
     add(0, 0, ChannelVoiceMessages.PROGRAM_CHANGE, data=0)
     for start, length, pitch, velocity in notes.tolist():
         start, end = int(start), int(start + length)
@@ -256,6 +262,11 @@ ENGRAVING = {"pageWidth": 2200, "pageHeight": 60000, "adjustPageHeight": True,
              "xmlIdSeed": 1}
 
 
+def words_of(markers):
+    """Return the markers that are one word, as chord symbols are, not too long."""
+    return [row for row in markers if len(row[1]) <= 24 and " " not in row[1]]
+
+
 def write_beat(cells):
     """Return where the onsets of a quarter note, in twelfths, stand in a score."""
     choices = []
@@ -276,7 +287,7 @@ def spell_pitch(pitch, key):
                                octave=(pitch - alteration) // 12 - 1)
 
 
-def make_staff(starts, ends, pitches, bars, signs, key, beginning):
+def make_staff(starts, ends, pitches, bars, signs, key, beginning, texts=()):
     """Return one hand, its times in twelfths of a quarter, as a music21 staff."""
     onsets = [*np.unique(starts).tolist(), bars[-1]]
     rows, staff = [(0, onsets[0], [])], music21.stream.PartStaff(beginning)
@@ -302,11 +313,15 @@ def make_staff(starts, ends, pitches, bars, signs, key, beginning):
                 kind = {start: "start", max(cuts - {end}): "stop"}.get(first)
                 written.tie = music21.tie.Tie(kind or "continue")
             staff.append(written)
+    for place, text in texts:
+        words = music21.expressions.TextExpression(text)
+        words.placement = "above"
+        staff.insert(place, words)
     return staff.makeNotation()
 
 
 # %% tags=["hide-input"]
-def make_score(notes, tempo, metres, bars):
+def make_score(notes, tempo, metres, bars, markers=()):
     """Return notes, from the bar of the first one on, as a music21 score."""
     metres = [row if 16 * row[1] % row[2] == 0 and row[1] <= 4 * row[2] else
               (row[0], 4, 4) for row in metres]  # others cannot be written
@@ -314,7 +329,8 @@ def make_score(notes, tempo, metres, bars):
     lines = np.unique(np.append(lines, 2 * lines[-1] - lines[-2]))  # and one bar more
     begin = np.searchsorted(lines, 12 * notes["onset"].min() + 2, "right") - 1
     onsets, lines = 12 * notes["onset"] - lines[begin], lines[begin : begin + bars + 2]
-    changes, lines = [12 * row[0] - lines[0] - 1 for row in metres], lines - lines[0]
+    first, changes = lines[0], [12 * row[0] - lines[0] - 1 for row in metres]
+    lines = lines - first
     until = lines[: bars + 1][-1] - 2
     notes, onsets = (rows[onsets < until] for rows in (notes, onsets))
     heard, order = np.unique(np.rint(onsets).astype(int), return_inverse=True)
@@ -337,7 +353,9 @@ def make_score(notes, tempo, metres, bars):
     key, high = music21.stream.Stream(tones).analyze("key"), notes["pitch"] >= 60
     mark = music21.tempo.MetronomeMark(number=round(tempo))
     right, left = [music21.clef.TrebleClef(), mark], [music21.clef.BassClef()]
-    staves = [make_staff(*rows[:, high], lines, signs, key, right),
+    texts = [(onset - first / 12, text) for onset, text in words_of(markers)
+             if first <= 12 * onset < first + lines[-1]]
+    staves = [make_staff(*rows[:, high], lines, signs, key, right, texts),
               make_staff(*rows[:, ~high], lines, signs, key, left)]
     brace = music21.layout.StaffGroup(staves, symbol="brace")
     return music21.stream.Score([*staves, brace])
@@ -345,7 +363,7 @@ def make_score(notes, tempo, metres, bars):
 
 @checked
 def show_score(notes: Notes, *, tempo: Tempo = 120.0, metre: Metre = ((0.0, 4, 4),),
-               bars: Count | None = None):
+               markers: Markers = (), bars: Count | None = None):
     """Return the first bars, `SCORE_BARS` if None, of NOTE rows as a grand staff."""
     shown = "No score: pip install verovio brings the engraver."
     if verovio := find_package("verovio"):
@@ -353,7 +371,8 @@ def show_score(notes: Notes, *, tempo: Tempo = 120.0, metre: Metre = ((0.0, 4, 4
         toolkit = verovio.toolkit(False)  # its fonts are looked up for each thread
         toolkit.setResourcePath(str(Path(verovio.__file__).with_name("data")))
         toolkit.setOptions(ENGRAVING)
-        score = make_score(notes, tempo, metre, SCORE_BARS if bars is None else bars)
+        bars = SCORE_BARS if bars is None else bars
+        score = make_score(notes, tempo, metre, bars, markers)
         exporter = music21.musicxml.m21ToXml.GeneralObjectExporter(score)
         toolkit.loadData(exporter.parse().decode())
         shown = toolkit.renderToSVG(1)
@@ -400,6 +419,11 @@ def plot_take(piece, ax, *, primer=0.0, marked=False, until=math.inf):
     low, high = notes["pitch"].min() // 12 * 12, notes["pitch"].max() // 12 * 12 + 12
     octaves = range(low, high + 1, 12)
     ax.set_yticks(octaves, [f"C{octave // 12 - 1}" for octave in octaves])
+    told = [(onset, plain(text)) for onset, text in words_of(piece.markers)
+            if onset < lines[-1]]
+    if told:
+        told = told[:: math.ceil(len(told) / 60)]
+        ax.secondary_xaxis("top").set_xticks(*zip(*told), rotation=90, fontsize=6)
     ax.set(xlabel="bar", ylabel="pitch", title=plain(piece.name), xlim=(0, lines[-1]),
            ylim=(low - 1, high + 1))
     return ax
@@ -415,22 +439,27 @@ def roll_bytes(piece, *, primer=0.0, marked=False, seconds):
     return figure_bytes(figure)
 
 
-def show(piece, title="", *, score=False, primer=0.0, marked=False):
-    """Display a piece's player and piano roll, its first minute, and its score.
+def draw_piece(piece, title, *, score=False, primer=0.0, marked=False):
+    """Return a piece's piano roll, its first minute, and its score as HTML."""
+    roll = roll_bytes(piece, primer=primer, marked=marked, seconds=LONGEST_SOUND)
+    words = html.escape(f"Piano roll of {title}")
+    drawn = (f'<img alt="{words}" style="width: 100%; max-width: 650px" '
+             f'src="{as_data("image/png", roll)}">')
+    if score:
+        staves = show_score(piece.notes, tempo=piece.tempo, metre=piece.metres,
+                            markers=piece.markers).data
+        drawn += f"<details><summary>Score</summary>{staves}</details>"
+    return drawn
+
+
+def show(piece, title="", **drawn):
+    """Display a piece's player and piano roll.
 
     `title`: its name if empty; `score`: whether there is one to open; `primer`,
     `marked`: see `plot_take`.
     """
-    title = title or piece.name
-    parts = [play(piece.notes, tempo=piece.tempo, title=title).data]
-    roll = roll_bytes(piece, primer=primer, marked=marked, seconds=LONGEST_SOUND)
-    words = html.escape(f"Piano roll of {title}")
-    parts.append(f'<img alt="{words}" style="width: 100%; max-width: 650px" '
-                 f'src="{as_data("image/png", roll)}">')
-    if score:
-        staves = show_score(piece.notes, tempo=piece.tempo, metre=piece.metres).data
-        parts.append(f"<details><summary>Score</summary>{staves}</details>")
-    display(HTML("".join(parts)))
+    player = play(piece.notes, tempo=piece.tempo, title=title or piece.name).data
+    display(HTML(player + draw_piece(piece, title or piece.name, **drawn)))
 
 
 def save_clip(piece, name):

@@ -13,7 +13,8 @@
 # The second is the *published recipe*, the stacked LSTM of a student project: right
 # notes, no melody, a borrowed rhythm. The third is the *expressive* network that this
 # notebook builds from it. It writes rhythm and touch too, keeps a groove and a key for
-# some bars, then wanders. Each clip is the first that was written, not the best.
+# some bars, then wanders. In the fourth it was given the *changes*, a blues in F, as
+# chord symbols. Each clip is the first that was written, not the best.
 
 # %% tags=["active-ipynb"]
 # from base64 import b64encode
@@ -21,7 +22,7 @@
 #
 # from IPython.display import HTML, display
 #
-# for name in ("shipped", "published", "expressive"):
+# for name in ("shipped", "published", "expressive", "changes"):
 #     sound, roll = (Path("outputs/audio", f"{name}.{kind}") for kind in ("mp3", "png"))
 #     if sound.exists() and roll.exists():
 #         sound, roll = (b64encode(path.read_bytes()).decode() for path in (sound, roll))
@@ -33,15 +34,16 @@
 # %% [markdown]
 # **What comes out.** The published recipe, built to the letter, predicts unseen jazz no
 # better than a table that counts how often each note occurs. The expressive network
-# predicts it far better than any table, writes all of the music by itself, takes a mood
-# and goes on from any MIDI file. What it lacks is form.
+# predicts it far better than any table, writes all of the music by itself, takes a mood,
+# plays over your changes and goes on from any MIDI file. Left alone, it lacks form.
 #
 # **Running it.** Keep the forty pieces, or put MIDI files of your own into
 # `jazz_sample_files/` and `Validation_samples/`, and run all cells. The run stored here
-# took 35 minutes on two slow CPU cores without a GPU; with `QUICK_RUN = True` it takes a
-# little over two. Finished results are kept in `outputs/`: a second run takes a minute or
-# two, and one that was cut short goes on where it stopped. The longest waits are sections
-# 13 and 14; what comes before them was there after little more than a minute.
+# took 82 minutes on two slow CPU cores without a GPU that had other work to do; left to
+# itself it takes about half of that, with `QUICK_RUN = True` three or four minutes.
+# Finished results are kept in `outputs/`: a second run takes a minute or two, and one
+# that was cut short goes on where it stopped. The longest waits are sections 14 and 15;
+# what comes before them is there within a few minutes.
 #
 # | § | question | answer |
 # | --- | --- | --- |
@@ -53,13 +55,14 @@
 # | [7 Guessing the next note](#7-Guessing-the-next-note) | How far does one get without a network? | one note of context helps |
 # | [8 How to fool yourself](#8-How-to-fool-yourself) | Which pieces are unseen? | those that no window touches |
 # | [9 The published LSTM, slowly](#9-The-published-LSTM,-slowly) | What is an LSTM, and what does this one learn? | what is frequent |
-# | [10 A network that hears](#10-A-network-that-hears) | What do time and touch take? | four heads and a memory |
-# | [11 One event after the other](#11-One-event-after-the-other) | How does it learn and write? | piece by piece |
-# | [12 Is it new?](#12-Is-it-new?) | Did it write this, or remember it? | each piece says |
-# | [13 Ten folds](#13-Ten-folds) | How well does each predict unseen pieces? | see the table |
-# | [14 What each idea adds](#14-What-each-idea-adds) | Why does the recipe fail, and what helps? | a staircase |
-# | [15 Writing](#15-Writing) | What does it write? | listen |
-# | [16 Does it sound real?](#16-Does-it-sound-real?) | Is it like the music that it never heard? | for some bars |
-# | [17 Does it go anywhere?](#17-Does-it-go-anywhere?) | Has it form? What was learnt? | not yet |
-# | [18 Play](#18-Play) | May I try? | yes |
-# | [19 Take it home](#19-Take-it-home) | Where is my music? | in `outputs/midi` |
+# | [10 Changes](#10-Changes) | Which chord sounds here? | the symbol tells |
+# | [11 A network that hears](#11-A-network-that-hears) | What do time and touch take? | four heads and a memory |
+# | [12 One event after the other](#12-One-event-after-the-other) | How does it learn and write? | piece by piece |
+# | [13 Is it new?](#13-Is-it-new?) | Did it write this, or remember it? | each piece says |
+# | [14 Ten folds](#14-Ten-folds) | How well does each predict unseen pieces? | see the table |
+# | [15 What each idea adds](#15-What-each-idea-adds) | Why does the recipe fail, and what helps? | a staircase |
+# | [16 Writing](#16-Writing) | What does it write? | listen |
+# | [17 Does it sound real?](#17-Does-it-sound-real?) | Is it like the music that it never heard? | for some bars |
+# | [18 Does it go anywhere?](#18-Does-it-go-anywhere?) | Has it form? What was learnt? | over changes |
+# | [19 Play](#19-Play) | May I try? | yes |
+# | [20 Take it home](#20-Take-it-home) | Where is my music? | in `outputs/midi` |

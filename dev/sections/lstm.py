@@ -243,7 +243,7 @@ class PublishedPredictor:
         tokens = sequence["token"]
         return {"token": judge(self.predict(tokens), tokens[1:])}
 
-    def begin(self, seeds, sampling, moods):
+    def begin(self, seeds, sampling, moods, forms):
         """Return a function that draws what comes next, and where it starts from."""
         layers = [each for each in self.network.layers if not isinstance(each, Dropout)]
 
@@ -353,5 +353,5 @@ def show_training(learning, stopping, seed, epochs):
 
 # %% [markdown]
 # No melody at any temperature. Is it the way it is trained? Does it read too little?
-# Section 14 takes the network apart, one idea at a time; the next sections build one
+# Section 15 takes the network apart, one idea at a time; the next sections build one
 # that hears.

@@ -23,6 +23,7 @@ import warnings
 import zlib
 from dataclasses import is_dataclass
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 
 import joblib
@@ -103,6 +104,7 @@ def list_versions():
     """Return the versions that decide over numbers; "" for what is not installed."""
     names = ("tensorflow", "keras", "numpy", "music21")
     versions = {name: getattr(find_package(name), "__version__", "") for name in names}
+    versions["pychord"] = metadata.version("pychord")
     return {"Python": platform.python_version(), **versions}
 
 

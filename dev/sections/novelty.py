@@ -1,5 +1,5 @@
 # %% [markdown]
-# ## 12 Is it new?
+# ## 13 Is it new?
 #
 # **Did it write this, or remember it?** A model with half a million numbers could keep
 # twenty pieces by heart, and would pass every other test here. So each piece is held
@@ -17,7 +17,8 @@ import numpy as np
 
 from .baselines import write_events
 from .corpus import Piece, SharedRun, group_notes
-from .encoding import decode, find_metres, list_groups
+from .encoding import bar_cells, decode, find_metres, list_groups
+from .harmony import repeat_changes
 from .settings import GRID, LONGEST_COPY, TEMPERATURE, TOP_K, TOP_P, NotebookError
 
 
@@ -120,30 +121,43 @@ def keep_to_limit(events, seed, limit, write, model, joined):
         f"{COPY_ATTEMPTS} times; allow a longer run, or another seed.")
 
 
+# %% tags=["hide-input"]
 def generate_pieces(model, seeds, length, *, sampling=None, generator, tempo=None,
-                    moods=None, joined=False, longest_copy=None, watch=None):
+                    moods=None, changes=None, joined=False, longest_copy=None,
+                    watch=None):
     """Return one new piece of `length` events for each seed, an array of EVENT.
 
     `sampling`: temperature, top_p, top_k; `moods`: energy and brightness (streams, 2),
-    1 to 3, 0 for any; `joined`, `watch`: see `generate_music`; None: as section 2 says.
+    1 to 3, 0 for any; `changes`: one for each seed, played from the bar behind it;
+    `joined`, `watch`: see `generate_music`; None: as section 2 says.
     """
     sampling = sampling or (TEMPERATURE, TOP_P, TOP_K)
     limit = LONGEST_COPY if longest_copy is None else longest_copy
     generators, pieces = generator.spawn(len(seeds)), []
     write = partial(write_events, model.predictor, sampling=sampling,
                     rhythm=model.rhythm, watch=watch)
-    rows, loops = write(seeds, length, generators=generators, moods=moods)
+    starts = [(seed["step"].sum() + bar_cells(seed[-1]) - seed["position"][-1]) / GRID
+              for seed in seeds]
+    forms = changes and list(zip(changes, starts))
+    rows, loops = write(seeds, length, generators=generators, moods=moods, forms=forms)
     told = "temperature {}, top_p {}, top_k {}, seed {}".format(
         *sampling, generator.bit_generator.seed_seq.entropy)
     for i, (seed, events) in enumerate(zip(seeds, rows)):
         if limit:
             mood = None if moods is None else moods[i : i + 1]
-            again = partial(write, generators=generators[i : i + 1], moods=mood)
+            again = partial(write, generators=generators[i : i + 1], moods=mood,
+                            forms=forms and forms[i : i + 1])
             events = keep_to_limit(events, seed, limit, again, model, joined)
-        events = np.concatenate([seed, events])
-        events = cut_out(events, 0 if joined else len(seed))
+        both, first = np.concatenate([seed, events]), 0 if joined else len(seed)
+        events = cut_out(both, first)
         remarks = f"loops left by drawing again: {loops[i]}" if loops[i] else ""
-        piece = Piece(f"{model.name} {i + 1}", decode(events, model.vocabulary),
+        name = f"{model.name}{' over changes' * bool(changes)} {i + 1}"
+        piece = Piece(name, decode(events, model.vocabulary),
                       tempo or model.tempo, find_metres(events), remarks, settings=told)
-        pieces.append(replace(piece, shared=find_shared_run(piece, model.sources)))
+        piece = replace(piece, shared=find_shared_run(piece, model.sources))
+        if changes:
+            zero = both["step"][: first + 1].sum() - both["position"][first]
+            markers = repeat_changes(changes[i], starts[i] - zero / GRID, piece.end)
+            piece = replace(piece, markers=markers)
+        pieces.append(piece)
     return pieces

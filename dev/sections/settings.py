@@ -14,7 +14,6 @@ if sys.version_info >= (3, 14):
         f"TensorFlow has no package for Python {sys.version[:4]} yet. Make the "
         "environment with 3.13: pip install uv && uv venv --python 3.13 --seed .venv")
 
-import asyncio
 import base64
 import contextlib
 import copy
@@ -38,10 +37,10 @@ import zlib
 from bisect import bisect
 from collections import Counter, namedtuple
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, is_dataclass, replace
 from fractions import Fraction
 from functools import lru_cache, partial, wraps
+from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Literal
@@ -50,6 +49,7 @@ from typing import Annotated, Literal
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "2")
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # it calls nobody
 os.environ.setdefault("MALLOC_ARENA_MAX", "2")  # less memory in the folds' processes
 
 
@@ -66,13 +66,14 @@ with quiet():
     import keras
     import tensorflow as tf
 
-import ipywidgets as widgets
+import gradio as gr
 import joblib
 import matplotlib.pyplot as plt
 import music21
 import numpy as np
 import pandas as pd
 import psutil
+import pychord
 import pydantic
 import scipy
 import sklearn
@@ -81,6 +82,7 @@ from keras import Sequential, layers, ops
 from keras.layers import LSTM, Dense, Dropout
 from keras.optimizers import Adamax
 from music21.midi import ChannelVoiceMessages, MetaEvents
+from pychord.utils import note_to_val
 from pydantic import AfterValidator, BeforeValidator, Field
 from scipy.io import wavfile
 from sklearn import ensemble, metrics, model_selection
@@ -96,26 +98,8 @@ from tqdm import tqdm
 #     "GPUs": len(tf.config.list_physical_devices("GPU"))}})
 
 # %% [markdown]
-# Everything in the cell after the next ones may be changed. A setting that makes no
-# sense, and any other mistake that you can mend, is told in one sentence. The notebook
-# can also be served as a web page (section 18): there, cells that only define something
-# run, and those that begin with the words *needed by the page*.
-
-# %% tags=["hide-input"]
-AS_PAGE = "VOILA_PREHEAT" in os.environ  # which Voilà sets
-
-
-def keep_for_page(lines):
-    """Return the lines of a cell that only defines, or that a page needs, or none."""
-    passive = re.compile(r"import |from |def |class |@|#|[A-Z)\]}\s]")
-    needed = lines[:1] == ["# needed by the page\n"] or all(map(passive.match, lines))
-    return lines if needed else []
-
-
-# %% tags=["active-ipynb"]
-# if AS_PAGE:
-#     get_ipython().input_transformers_cleanup.append(keep_for_page)
-
+# Everything in the cell after the next one may be changed. A setting that makes no
+# sense, and any other mistake that you can mend, is told in one sentence.
 
 # %% tags=["hide-input"]
 class NotebookError(Exception):
@@ -177,6 +161,8 @@ PLOT_STYLE = {"figure.figsize": WIDE, "figure.constrained_layout.use": True,
               "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
               "grid.alpha": 0.3, "axes.titlesize": 10, "font.size": 10,
               "legend.frameon": False, "legend.fontsize": 9, "savefig.dpi": 130}
+plt.rcParams.update(PLOT_STYLE)
+pd.set_option("display.html.use_mathjax", False, "display.max_colwidth", 80)
 
 # %% tags=["parameters"]
 QUICK_RUN: bool = False  # True: a minute's work, to try things out (from 2)
@@ -190,25 +176,25 @@ VOCABULARY_SIZE: SizeOfVocabulary = 548  # 88 single notes, the rest chords (fro
 GRID: Cells = 12  # a quarter note: for triplets and sixteenths (from 4)
 
 FOLDS: Count = 10  # parts of the training pieces, each held out once (from 8)
-MODELS: Models = ("published", "expressive")  # and "transformer": networks (from 13)
+MODELS: Models = ("published", "expressive")  # and "transformer": networks (from 14)
 TRAINING_MODE: Literal["every_step", "last_step"] = "every_step"  # last: slow (from 9)
 EPOCHS: Count = 40  # of the published network, at most (from 9)
 PATIENCE: Count = 5  # epochs without improvement before training stops (from 9)
 BATCH_SIZE: Count = 256  # windows an update, a quarter with every_step (from 9)
 LEARNING_RATE: Rate = 0.01  # of Adamax (from 9)
-EXPRESSIVE_EPOCHS: Count = 28  # of the final expressive model (from 13)
-EXPRESSIVE_FOLD_EPOCHS: Count = 12  # of the expressive model in each fold (from 13)
-STAIRCASE_FOLDS: Count = 3  # folds on which each idea is tried (from 14)
+EXPRESSIVE_EPOCHS: Count = 28  # of the final expressive model (from 14)
+EXPRESSIVE_FOLD_EPOCHS: Count = 12  # of the expressive model in each fold (from 14)
+STAIRCASE_FOLDS: Count = 3  # folds on which each idea is tried (from 15)
 WORKERS: CountOrZero = 0  # processes; 0: as cores and memory allow (from 4)
 SEED: RandomSeed = 2024  # of every random choice (from 7)
 
-LONGEST_COPY: CountOrZero = 0  # events in a row from a training piece, 0: any (from 13)
-TEMPERATURE: Temperature = 1.0  # below 1 safer, above 1 wilder (from 13)
-TOP_P: Share = 1.0  # draw from the likeliest tokens with this total share (from 13)
-TOP_K: CountOrZero = 0  # draw from so many likeliest tokens; 0: from all (from 13)
-GENERATED_PIECES: Count = 20  # pieces a model writes for the evaluation (from 15)
-GENERATED_EVENTS: Count = 400  # events a piece, one a token (from 13)
-FLOOR_REPEATS: Count = 200  # real-versus-real comparisons for each floor (from 16)
+LONGEST_COPY: CountOrZero = 0  # events in a row from a training piece, 0: any (from 14)
+TEMPERATURE: Temperature = 1.0  # below 1 safer, above 1 wilder (from 14)
+TOP_P: Share = 1.0  # draw from the likeliest tokens with this total share (from 14)
+TOP_K: CountOrZero = 0  # draw from so many likeliest tokens; 0: from all (from 14)
+GENERATED_PIECES: Count = 20  # pieces a model writes for the evaluation (from 16)
+GENERATED_EVENTS: Count = 400  # events a piece, one a token (from 14)
+FLOOR_REPEATS: Count = 200  # real-versus-real comparisons for each floor (from 17)
 
 # %% [markdown]
 # `QUICK_RUN` replaces the costly settings by small ones. Its numbers say that the
@@ -231,7 +217,3 @@ FLOOR_REPEATS: Count = 200  # real-versus-real comparisons for each floor (from 
 # and Ito's) can be told apart by colour-blind readers. Tables show names of files as they
 # are: what stands between two dollar signs is no formula.
 
-# %% tags=["active-ipynb", "hide-input"]
-# # needed by the page
-# plt.rcParams.update(PLOT_STYLE)
-# pd.set_option("display.html.use_mathjax", False, "display.max_colwidth", 80)

@@ -1,5 +1,5 @@
 # %% [markdown]
-# ## 14 What each idea adds
+# ## 15 What each idea adds
 #
 # **Why does the recipe fail, and what helps?** Between the published network and the
 # expressive one lie several ideas. Here they come one at a time, each network keeping
@@ -163,7 +163,8 @@ def run_step(idea, learning, stopping, held_out, seed):
 #     gain = before - each[:, 0]
 #     rows.append({
 #         "step": name, "unseen": f"{each[:, 0].mean():.3f} ± {each[:, 0].std():.3f}",
-#         "gain on the step above": f"{gain.mean():+.3f} ± {gain.std():.3f}",
+#         "gain on the step above":
+#             f"{gain.mean():+.3f} ± {gain.std():.3f}" if rows else "",
 #         "learnt": f"{each[:, 1].mean():.3f}"})
 #     before = each[:, 0]
 # steps = pd.DataFrame(rows).set_index("step")

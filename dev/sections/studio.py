@@ -1,51 +1,41 @@
 # %% [markdown]
-# ## 18 Play
+# ## 19 Play
 #
 # **May I try?** The Studio is a panel to play with: choose who writes and what to go on
 # from, press Generate, listen, look, compare two takes, keep the MIDI. The same random
-# seed and settings give the same file. `voila Music_Generation_LSTM.ipynb` serves the
-# report of the last run and the Studio as a web page, without code.
+# seed and settings give the same file. It is a web page that this machine serves to
+# itself, so a stored notebook shows its picture. Where the notebook runs on another
+# machine, `studio.launch(**LAUNCH, share=True)` makes a public address for a while,
+# and jupyter-server-proxy reaches it at `/proxy/` and its port.
 
 # %% tags=["active-py"]
-import asyncio
 import html
 import warnings
 from collections import namedtuple
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import ipywidgets as widgets
-import matplotlib.pyplot as plt
+import gradio as gr
 import numpy as np
 import pandas as pd
-from IPython.display import HTML, Markdown, display
 
-from .corpus import (
-    LARGEST_FILE,
-    MIDI_ENDINGS,
-    MidiFileError,
-    group_notes,
-    parse_bytes,
-    readable,
-)
+from .corpus import MIDI_ENDINGS, group_notes, load_corpus
 from .encoding import encode
 from .evaluation import describe_music
 from .expressive import MOODS
 from .generation import end_of_primer, generate_music, notes_from, read_primer
-from .hearing import (
-    as_data,
-    midi_bytes,
-    plot_take,
-    render_sound,
-    safe_file_name,
-    show_score,
-    show_sound,
-)
-from .machinery import figure_bytes
+from .harmony import SONGS
+from .hearing import as_data, draw_piece, midi_bytes, play, safe_file_name
 from .novelty import describe_copy, find_shared_run
-from .settings import SEED, SEQUENCE_LENGTH, WIDE, NotebookError
+from .settings import (
+    OUTPUT_FOLDER,
+    SEED,
+    SEQUENCE_LENGTH,
+    TRAINING_FOLDER,
+    VALIDATION_FOLDER,
+    NotebookError,
+)
 from .validation import (
     HEADLINE_METRICS,
     TRAINERS,
@@ -53,56 +43,35 @@ from .validation import (
     compare,
     cut_excerpts,
     load_model,
-    train_fold,
 )
 
 # %% tags=["hide-input"]
-CONTROLS = {  # what is asked of the Studio: a widget's kind, label and traits
-    "model": (widgets.Dropdown, "Model", {}),
-    "start": (widgets.Dropdown, "Go on from", {}),
-    "length": (widgets.BoundedIntText, "Events",
-               {"value": 100, "min": 1, "max": 1000, "step": 20}),
-    "temperature": (widgets.BoundedFloatText, "Temperature",
-                    {"value": 1.0, "min": 0.1, "max": 3.0, "step": 0.05}),
-    "top_p": (widgets.Dropdown, "Top-p", {"options": [1.0, 0.98, 0.95, 0.9, 0.8]}),
-    "energy": (widgets.Dropdown, "Energy", {"options": ["any", *MOODS]}),
-    "brightness": (widgets.Dropdown, "Brightness", {"options": ["any", *MOODS]}),
-    "tempo": (widgets.BoundedIntText, "Tempo, 0: same", {"max": 400}),
-    "seed": (widgets.BoundedIntText, "Random seed", {"value": 1, "max": 10**9})}
-# A request's primer takes the place of the piece to start from; tempo 0 is its own. A
-# take begins with `primer` quarter lengths of it; `new` is what the model added.
-Request = namedtuple("Request", [*CONTROLS, "primer"],
-                     defaults=(100, 1.0, 1.0, "any", "any", 0, 1, None))
-Take = namedtuple("Take", "request model piece primer new")
+# What was written, by which model, how many quarter lengths of a primer it begins with,
+# what is new in it, and what was asked, as text.
+Take = namedtuple("Take", "piece model primer new comments")
 
 
-def make_take(request, models, pieces, watch=None):
-    """Return the take that a request asks for; `watch` is told the share done."""
-    model, generator = models[request.model], np.random.default_rng(request.seed)
-    source, joined = request.primer or pieces[request.start], bool(request.primer)
+def make_take(model, source, length=100, temperature=1.0, top_p=1.0, energy="any",
+              brightness="any", tempo=0, seed=1, changes="", watch=None):
+    """Return a take after a piece, or a primer's file; `tempo` 0: as there."""
+    generator, joined = np.random.default_rng(int(seed)), isinstance(source, str)
     if joined:
-        seed, tempo = read_primer(source, model.vocabulary)
+        name = Path(source).stem
+        first, pace = read_primer(source, model.vocabulary)
     else:
-        (seed,) = choose_seeds([source], model.vocabulary, 1, generator)
-        tempo = source.tempo
-    moods = [None if m == "any" else m for m in (request.energy, request.brightness)]
-    piece = generate_music(model, seed, request.length, temperature=request.temperature,
-                           top_p=request.top_p, energy=moods[0], brightness=moods[1],
-                           tempo=request.tempo or tempo, generator=generator,
-                           joined=joined, watch=watch)
-    primer = end_of_primer(seed) if joined else 0.0
-    new, name = notes_from(piece, primer), f"{model.name} after {source.name}"
-    piece = replace(piece, name=name, shared=find_shared_run(new, model.sources))
-    return Take(request, model, piece, primer, new)
-
-
-def take_bytes(take):
-    values, comments = take.request._asdict(), [describe_copy(take.piece)]
-    if primer := values.pop("primer"):
-        values["start"] = f"primer {primer.name}"
-    comments += [f"{name} {value}" for name, value in values.items()]
-    piece = take.piece
-    return midi_bytes(piece.notes, piece.tempo, piece.name, comments, piece.metres)
+        name, pace = source.name, source.tempo
+        (first,) = choose_seeds([source], model.vocabulary, 1, generator)
+    moods = [None if mood == "any" else mood for mood in (energy, brightness)]
+    piece = generate_music(model, first, int(length), temperature=float(temperature),
+                           top_p=float(top_p), energy=moods[0], brightness=moods[1],
+                           tempo=float(tempo or pace), generator=generator,
+                           changes=changes or None, joined=joined, watch=watch)
+    primer = end_of_primer(first) if joined else 0.0
+    new = notes_from(piece, primer)
+    piece = replace(piece, name=f"{model.name} after {name}, seed {int(seed)}",
+                    shared=find_shared_run(new, model.sources))
+    asked = [f"energy {energy}, brightness {brightness}", describe_copy(piece)]
+    return Take(piece, model.name, primer, new, [piece.settings, *asked])
 
 
 def compare_take(piece, pieces, vocabulary):
@@ -121,226 +90,178 @@ def compare_take(piece, pieces, vocabulary):
 
 
 # %% tags=["hide-input"]
-def draw_roll(take, marked):
-    """Return a take's piano roll as HTML; `marked`: shade what is in a source."""
-    figure = plt.matplotlib.figure.Figure(figsize=WIDE, layout="constrained")
-    plot_take(take.piece, figure.add_subplot(), primer=take.primer, marked=marked)
-    source = as_data("image/png", figure_bytes(figure))
-    words = html.escape(f"Piano roll of {take.piece.name}")
-    return {"roll": f'<img alt="{words}" style="width: 100%" src="{source}">'}
+MOST_EVENTS = 1000  # of a request
+PRIMER = f"{VALIDATION_FOLDER}/mercado_de_madrugada.mid"
+EXAMPLES = (  # start, primer, energy, tempo, changes: a blues, a ballad, a primer
+    ("blue_lantern_blues", None, "high", 0, SONGS["a blues in F"]),
+    ("letter_kept_in_a_drawer", None, "low", 0, ""),
+    ("blue_lantern_blues", PRIMER, "any", 0, ""))
 
 
-def render_heard(take, view):
-    """Return a take's player and the link to its file, as HTML by part."""
-    piece, seed = take.piece, take.request.seed
-    sound = render_sound(piece.notes, piece.tempo)
-    player = show_sound(sound, f"{view.upper()}: {piece.name}, seed {seed}")
-    file = f"{safe_file_name(piece.name)}_seed_{seed}.mid"
-    link = f'download="{file}" href="{as_data("audio/midi", take_bytes(take))}"'
-    return {"sound": f"{player}<p><a {link}><u>Download the MIDI</u></a></p>"}
-
-
-def render_seen(take, held_out, marked):
-    """Return the figures and the pictures of a take, as HTML by part."""
-    piece, words = take.piece, describe_copy(take.piece)
-    figures = compare_take(take.new, held_out, take.model.vocabulary)
-    words = html.escape(words[0].upper() + words[1:])
-    facts = f"<p>{words}.</p>{figures.to_html(border=0, col_space=80)}"
-    score = show_score(piece.notes, tempo=piece.tempo, metre=piece.metres)
-    return {**draw_roll(take, marked), "facts": facts, "score": score.data}
-
-
-BUTTONS = {
-    "primer": (widgets.FileUpload, "MIDI primer", {"accept": ",".join(MIDI_ENDINGS)}),
-    "drop": (widgets.Button, "No primer", {"disabled": True}),
-    "generate": (widgets.Button, "Generate", {"button_style": "primary"}),
-    "cancel": (widgets.ToggleButton, "Cancel", {"disabled": True}),
-    "progress": (widgets.FloatProgress, "Progress", {"max": 1.0}),
-    "status": (widgets.HTML, "", {}), "a": (widgets.Dropdown, "Take A", {}),
-    "b": (widgets.Dropdown, "Take B", {"options": [("none", 0)]}),
-    "mark": (widgets.Checkbox, "Mark borrowed passages", {"indent": False})}
-ROWS = ("primer drop", "generate cancel progress", "status", "a b mark")
-BOX = {"display": "none", "flex": "1 1 340px", "min_width": "0", "width": "auto"}
-LOOK = {"style": {"description_width": "110px"},
-        "layout": {"width": "auto", "max_width": "420px"}}
-PART = {"overflow": "auto hidden"}
-COLUMNS = {"grid_template_columns": "repeat(auto-fit, minmax(min(320px, 100%), 1fr))"}
+def ask_settings():
+    """Return the fields of what is asked beside model, start and primer."""
+    with gr.Row():
+        number = partial(gr.Number, precision=0, minimum=0, min_width=120)
+        choice = partial(gr.Dropdown, min_width=120)
+        return [
+            number(100, label="Events", minimum=1, maximum=MOST_EVENTS),
+            number(1.0, label="Temperature", precision=2, minimum=0.1, maximum=3,
+                   step=0.05),
+            choice([1.0, 0.98, 0.95, 0.9, 0.8], label="Top-p"),
+            choice(["any", *MOODS], label="Energy"),
+            choice(["any", *MOODS], label="Brightness"),
+            number(0, label="Tempo, 0: same", maximum=400),
+            number(1, label="Random seed", maximum=10**9),
+            choice([("none", ""), *SONGS.items()], label="Changes, or write your own",
+                   allow_custom_value=True, min_width=300)]
 
 
 # %% tags=["hide-input"]
-class Studio:
-    """A panel to write music after `pieces`, and to compare it with `held_out` ones."""
+def make_callbacks(models, named, held_out):
+    """Return what the panel does: write a take, hear one, see one.
 
-    def __init__(self, models, pieces, held_out):
-        self.models, self.held_out, self.primer = models, held_out, None
-        self.pieces, self.takes, self.parts, self.boxes, self.shown = {}, [], {}, {}, {}
-        self.thread, self.tasks, self.listening = ThreadPoolExecutor(1), set(), True
-        for piece in pieces:
-            name, number = piece.name, 1
-            while name in self.pieces:
-                number += 1
-                name = f"{piece.name} ({number})"
-            if len(group_notes(piece)[0]) > SEQUENCE_LENGTH:
-                self.pieces[name] = piece
-        names = {"model": [*reversed(models)], "start": [*self.pieces]}
-        self.controls = {
-            name: kind(description=label, **LOOK, **traits or {"options": names[name]})
-            for name, (kind, label, traits) in CONTROLS.items()}
-        self.buttons = {name: kind(description=label, **traits)
-                        for name, (kind, label, traits) in BUTTONS.items()}
-        self.buttons["generate"].on_click(partial(self.react, self.generate))
-        self.buttons["drop"].on_click(partial(self.react, self.upload))
-        self.buttons["primer"].observe(partial(self.react, self.upload), "value")
-        self.buttons["mark"].observe(partial(self.react, self.mark), "value")
-        for view in "ab":
-            parts = {name: widgets.HTML(layout=PART).add_class(f"studio-{name}")
-                     for name in ("sound", "roll", "score", "facts")}
-            box = widgets.VBox([*parts.values()], layout=BOX)
-            box.add_class(f"studio-take-{view}")
-            self.parts[view], self.boxes[view], self.shown[view] = parts, box, None
-            self.buttons[view].observe(partial(self.react, self.choose, view), "value")
-        row = partial(widgets.HBox, layout={"flex_flow": "row wrap", "width": "100%"})
-        rows = [row([self.buttons[name] for name in names.split()]) for names in ROWS]
-        controls = widgets.GridBox([*self.controls.values()], layout=COLUMNS)
-        content = [controls, *rows, row([*self.boxes.values()])]
-        self.panel = widgets.VBox(content).add_class("studio")
+    A visitor's takes are kept in that visitor's session and nowhere else.
+    """
 
-    def _repr_mimebundle_(self, **options):
-        words = "The Studio opens here when this cell is run."
-        return {**self.panel._repr_mimebundle_(**options), "text/plain": words}
+    def write(model, start, primer, length, temperature, top_p, energy, brightness,
+              tempo, seed, changes, session, progress=gr.Progress()):
+        def watch(share):
+            progress(share, "Writing")
+            if session["cancelled"]:
+                raise NotebookError("Cancelled; nothing was kept.")
 
-    def react(self, job, *arguments):
-        """Let a job run beside the page; whatever fails, say it in a sentence."""
-        *known, change = arguments
-        value = change["new"] if isinstance(change, dict) else None
-        if self.listening and value != ():  # which is left behind by an upload
-            task = asyncio.create_task(self.attempt(job(*known, value)))
-            self.tasks.add(task)
-            task.add_done_callback(self.tasks.discard)
-
-    async def attempt(self, job):
+        session["cancelled"] = False
         try:
-            await job
-        except Exception as error:
-            words = f"That failed ({error!r}). Change a setting and try again."
-            self.say(str(error) if isinstance(error, NotebookError) else words)
-
-    async def work(self, function, *arguments):
-        loop = asyncio.get_running_loop()  # goes on while the one thread works
-        return await loop.run_in_executor(self.thread, function, *arguments)
-
-    def watch(self, share):
-        self.buttons["progress"].value = share
-        if self.buttons["cancel"].value:
-            raise NotebookError("Cancelled; nothing was kept.")
-
-    def say(self, words):
-        self.buttons["status"].value = f'<p role="status">{html.escape(words)}</p>'
-
-    def fill(self, view, take, contents):
-        """Show a take's HTML by part, unless another take was chosen meanwhile."""
-        if take is self.shown[view]:
-            for part, content in contents.items():
-                self.parts[view][part].value = content
-
-    async def upload(self, files):
-        """Go on from the last of uploaded files; for None, from the chosen piece."""
-        self.primer, name = None, "the piece in the list"
-        try:
-            if files:
-                name = readable(Path(str(files[-1]["name"])).stem)
-                content = bytes(files[-1]["content"])
-                if len(content) > LARGEST_FILE:
-                    raise NotebookError(
-                        f"{name} is larger than 1 MB: choose a shorter MIDI file.")
-                self.primer = await self.work(parse_bytes, content, name)
-        except MidiFileError as error:
-            raise NotebookError(f"{name} cannot be used: {error}.") from None
-        finally:
-            self.controls["start"].disabled = self.primer is not None
-            self.buttons["drop"].disabled = self.primer is None
-            self.buttons["primer"].value = ()
-        self.say(f"The music will go on from {name}.")
-
-    async def generate(self, _=None):
-        """Write, keep and show a take as the controls ask, unless that is under way."""
-        button, cancel = self.buttons["generate"], self.buttons["cancel"]
-        if button.disabled:
-            return
-        button.disabled, cancel.disabled, cancel.value = True, False, False
-        self.say("Writing …")
-        try:
-            request = Request(*(x.value for x in self.controls.values()), self.primer)
-            take = await self.work(make_take, request, self.models, self.pieces,
-                                   self.watch)
-            self.takes.append(take)
-            a, b, number = self.buttons["a"], self.buttons["b"], len(self.takes)
-            entry = (f"{number}: {take.piece.name}, seed {take.request.seed}", number)
-            other, self.listening = b.value, False
-            a.options, b.options = (*a.options, entry), (*b.options, entry)
-            a.value, b.value, self.listening = number, other, True
-            await self.choose("a", number)
-            self.say(f"Here it is. {take.piece.remarks}".strip())
-        finally:
-            button.disabled, cancel.disabled, cancel.value = False, True, False
-            self.buttons["progress"].value = 0.0
-
-    async def choose(self, view, number):
-        """Show a take by its number, heard and then seen; none if that is 0."""
-        take = self.shown[view] = self.takes[number - 1] if number else None
-        self.boxes[view].layout.display = "flex" if take else "none"
-        self.fill(view, take, dict.fromkeys(self.parts[view], ""))
-        if take:
-            self.fill(view, take, await self.work(render_heard, take, view))
-            see = partial(render_seen, take, self.held_out, self.buttons["mark"].value)
-            self.fill(view, take, await self.work(see))
-
-    async def mark(self, marked):
-        """Draw the piano rolls again, with or without what was borrowed."""
-        for view, take in self.shown.items():
-            if take:
-                self.fill(view, take, await self.work(draw_roll, take, marked))
-
-
-# %% tags=["hide-input"]
-def stored_models(names, pieces, folder):
-    """Return the last run's models by name; one that is missing is trained anew."""
-    models = {}
-    for name in names:
-        try:
-            models[name] = load_model(Path(folder) / f"{name}.zip")
+            take = make_take(models[model], primer or named[start], length, temperature,
+                             top_p, energy, brightness, tempo, seed, changes, watch)
         except NotebookError as error:
-            words = f"{error} Here one epoch must do: it will not play well."
-            display(HTML(f"<p><em>{html.escape(words)}</em></p>"))
-            models[name], _ = train_fold(name, TRAINERS[name], pieces, [], SEED, 1)
-    return models
+            words = html.escape(str(error))
+            raise gr.Error(words, print_exception=False) from None
+        yield None, "", gr.skip(), gr.skip()  # a request that was cancelled ends here
+        session["takes"].append(take)
+        takes = [(f"{number}: {take.piece.name}", number)
+                 for number, take in enumerate(session["takes"], 1)]
+        yield (*hear(takes[-1][1], session), gr.Dropdown(takes, value=len(takes)),
+               gr.Dropdown([("none", 0), *takes]))
+
+    def hear(number, session):
+        if not number:
+            return None, ""
+        take = session["takes"][number - 1]
+        piece = take.piece
+        data = midi_bytes(piece.notes, piece.tempo, piece.name, take.comments,
+                          piece.metres, piece.markers)
+        file, folder = f"{safe_file_name(piece.name)}.mid", gr.utils.get_upload_folder()
+        path = gr.processing_utils.save_bytes_to_cache(data, file, folder)
+        return path, play(piece.notes, tempo=piece.tempo, title=piece.name).data
+
+    def see(number, marked, session):
+        if not number:
+            return ""
+        take = session["takes"][number - 1]
+        words = html.escape(describe_copy(take.piece))
+        drawn = draw_piece(take.piece, take.piece.name, score=True, primer=take.primer,
+                           marked=marked)
+        facts = compare_take(take.new, held_out, models[take.model].vocabulary)
+        facts = f'<div style="overflow-x: auto">{facts.to_html(border=0)}</div>'
+        return f"{drawn}<p>{words[0].upper()}{words[1:]}.</p>{facts}"
+
+    return write, hear, see
 
 
-def show_report(folder):
-    display(Markdown("# Jazz Piano Music Generation Using LSTM\n\nWhat each model "
-                     "scores; the band is real music against real music."))
+# %% tags=["hide-input"]
+def open_studio(models, pieces, held_out, report=""):
+    """Return the panel, Gradio's `Blocks`, to write music after `pieces`.
+
+    `models`: by name; `held_out`: real pieces to compare with; `report`: HTML above it.
+    """
+    named = {}
+    for piece in pieces:
+        if len(group_notes(piece)[0]) > SEQUENCE_LENGTH:
+            known = f" ({len(named)})" if piece.name in named else ""
+            named[piece.name + known] = piece
+    write, hear, see = make_callbacks(models, named, held_out)
+    with gr.Blocks(title="Jazz piano studio", analytics_enabled=False,
+                   delete_cache=(600, 3600)) as panel:
+        session = gr.State({"takes": [], "cancelled": False})
+        gr.HTML(report, visible=bool(report))
+        with gr.Row():
+            model = gr.Dropdown([*reversed(models)], label="Model")
+            start = gr.Dropdown([*named], label="Go on from")
+            primer = gr.File(label="or from a MIDI file of yours", height=140,
+                             file_types=[*MIDI_ENDINGS])
+        settings = ask_settings()
+        examples = [[*each] for each in EXAMPLES
+                    if each[0] in named and Path(each[1] or "").exists()]
+        if examples:
+            gr.Examples(examples, [start, primer, settings[3], *settings[5::2]],
+                        label="Try")
+        with gr.Row():
+            button, stop = gr.Button("Generate", variant="primary"), gr.Button("Cancel")
+            mark = gr.Checkbox(label="Mark borrowed passages")
+        views = []
+        with gr.Row():
+            for label in "AB":
+                with gr.Column(min_width=320, elem_id=f"take-{label.lower()}"):
+                    views.append((gr.Dropdown([("none", 0)], label=f"Take {label}"),
+                                  gr.DownloadButton("Download the MIDI"),
+                                  gr.HTML(elem_classes="sound"),
+                                  gr.HTML(elem_classes="seen")))
+        (a, file, sound, seen), (b, *_), writing = *views, []
+        asked, written = [model, start, primer, *settings, session], [file, sound, a, b]
+        for trigger, name in ((panel.load, False), (button.click, "write")):
+            writing.append(trigger(write, asked, written, api_name=name,
+                                   concurrency_id="write", concurrency_limit=1))
+            writing[-1].success(see, [a, mark, session], seen, api_name=False)
+        stop.click(lambda known: known.update(cancelled=True), session, None,
+                   cancels=writing, queue=False, api_name=False)
+        for choice, file, sound, seen in views:
+            choice.input(hear, [choice, session], [file, sound], api_name=False).then(
+                see, [choice, mark, session], seen, api_name=False)
+            mark.input(see, [choice, mark, session], seen, api_name=False)
+    return panel.queue(max_size=64)
+
+
+# %% tags=["hide-input"]
+LAUNCH = {"quiet": True, "show_error": True, "inline": False, "max_file_size": "1mb",
+          "prevent_thread_lock": True, "footer_links": ["api"],
+          "theme": gr.themes.Default(font=["system-ui"], font_mono=["monospace"])}
+
+
+def draw_report(folder):
+    """Return the figures of the last full run as HTML."""
+    parts = ["<h1>Jazz Piano Music Generation Using LSTM</h1><p>What each model scores "
+             "on pieces that it has not heard.</p>"]
     for name in ("staircase", "evaluation"):
         if (path := Path(folder, f"figures/{name}.png")).exists():
             source = as_data("image/png", path.read_bytes())
-            display(HTML(f'<img alt="{name}" style="width: 100%; max-width: 900px" '
-                         f'src="{source}">'))
-    path = Path(folder) / "tables/likeness.csv"
-    report = Markdown("*There is no report yet: run the notebook first.*")
-    display(pd.read_csv(path) if path.exists() else report)
+            parts.append(f'<img alt="{name}" src="{source}" style="display: inline; '
+                         'width: min(100%, 600px); vertical-align: top">')
+    return "".join(parts)
 
+
+def serve_page():
+    """Serve the models of the last full run, and its report, until interrupted."""
+    folder, seen = Path(OUTPUT_FOLDER), {}
+    models = {path.stem: load_model(path) for path in
+              sorted(folder.glob("models/*.zip")) if path.stem in TRAINERS}
+    learnt, _ = load_corpus(TRAINING_FOLDER, "training", seen)
+    held_out, _ = load_corpus(VALIDATION_FOLDER, "validation", seen)
+    panel = open_studio(models, held_out + learnt, held_out, draw_report(folder))
+    panel.launch(**LAUNCH)
+    panel.block_thread()
+
+
+# %% tags=["hide-input"]
+if "In" in globals() and "RUN_STARTED" not in globals():  # a kernel, definitions alone
+    serve_page()
 
 # %% tags=["active-ipynb"]
-# # needed by the page
-# if AS_PAGE:
-#     display(HTML("<style>.jp-MarkdownCell { display: none }</style>"))
-#     seen = {}
-#     training_pieces, _ = load_corpus(TRAINING_FOLDER, "training", seen)
-#     validation_pieces, _ = load_corpus(VALIDATION_FOLDER, "validation", seen)
-#     show_report(OUTPUT_FOLDER)
-#     models = stored_models(MODELS, training_pieces, Path(OUTPUT_FOLDER) / "models")
-# studio = Studio(models, validation_pieces + training_pieces, validation_pieces)
-# if AS_PAGE:
-#     studio.react(studio.generate, None)  # it is there a moment after the page
-# else:
-#     await studio.generate()
-# studio
+# gr.close_all()
+# studio = open_studio(models, validation_pieces + training_pieces, validation_pieces)
+# _, address, _ = studio.launch(**LAUNCH)
+# picture = Path(OUTPUT_FOLDER) / "figures" / "studio.png"
+# source = as_data("image/png", picture.read_bytes()) if picture.exists() else ""
+# HTML(f'<object data="{address}" type="text/html" style="width: 100%; height: 900px">'
+#      f'<img alt="The Studio" style="max-width: 100%" src="{source}"></object>'
+#      f'<p>The Studio is at <a href="{address}">{address}</a> while this runs.</p>')

@@ -1,5 +1,5 @@
 # %% [markdown]
-# ## 11 One event after the other
+# ## 12 One event after the other
 #
 # **How does it learn and write?** And can it be asked for something?
 #
@@ -42,11 +42,13 @@ from .expressive import (
     multi_hot,
     tabulate,
 )
+from .harmony import find_changes, tell_chords
 from .settings import GRID
 
 # %%
 MOOD_EVENTS = 100  # events that are given one mood
 MOOD_SHARE, MOOD_LEFT_OUT = 0.3, 0.25  # stretches told; then each of the two left out
+CHANGES_SHARE = 0.5  # stretches that are told their chords
 KEY_PROFILES = np.array([
     [6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88],  # major
     [6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17],  # minor
@@ -132,44 +134,57 @@ class KeyedPieces:
     """Pieces in twelve keys, described when they are asked for."""
 
     def __init__(self, pieces, vocabulary):
-        keyed = [encode_all_keys([piece], vocabulary) for piece in pieces]
-        pieces = [[tabulate(s).astype(np.int16) for s in piece] for piece in keyed]
+        keyed = []
+        for piece in pieces:
+            rows, sequences = find_changes(piece), encode_all_keys([piece], vocabulary)
+            told = [tell_chords(rows, np.cumsum(sequence["step"]), key)
+                    for key, sequence in zip(SEMITONES, sequences)]
+            keyed.append([np.hstack([tabulate(sequence), chords]).astype(np.int16)
+                          for sequence, chords in zip(sequences, told)])
         home, notes = SEMITONES.index(0), multi_hot(vocabulary)
-        scale = self.scale = find_scale([keys[home] for keys in pieces], notes)
-        self.pieces, self.events = pieces, sum(len(keys[home]) for keys in pieces)
+        scale = self.scale = find_scale([keys[home] for keys in keyed], notes)
+        self.pieces, self.events = keyed, sum(len(keys[home]) for keys in keyed)
         self.describe = lru_cache(128)(  # pieces in a key that are laid out at once
-            lambda number, key: describe_events(pieces[number][key], vocabulary))
+            lambda number, key: describe_events(keyed[number][key], vocabulary))
         self.label = lru_cache(None)(
-            lambda number, key: label_moods(pieces[number][key], notes, scale))
+            lambda number, key: label_moods(keyed[number][key], notes, scale))
 
     def draw(self, generator):
-        """Return (piece, key, moods) of all pieces, in random order and keys."""
+        """Return (piece, key, told) of all pieces, in random order and keys.
+
+        `told`, by event: energy, brightness, and whether it hears its chord.
+        """
         parts = []
         for number in generator.permutation(len(self.pieces)).tolist():
             own = generator.random() < SCHEDULE["own_key"]
             key = SEMITONES.index(0 if own else generator.choice(SEMITONES))
             moods = self.label(number, key).astype(np.int32)
-            for start in range(0, len(moods), MOOD_EVENTS):  # 0 is any mood
-                told, kept = generator.random() < MOOD_SHARE, generator.random(2)
-                moods[start : start + MOOD_EVENTS] *= told & (kept >= MOOD_LEFT_OUT)
-            parts.append((number, key, moods))
+            told = np.pad(moods, ((0, 0), (0, 1)), constant_values=1)
+            for start in range(0, len(told), MOOD_EVENTS):  # 0 is any mood
+                stretch = told[start : start + MOOD_EVENTS]
+                mooded, kept = generator.random() < MOOD_SHARE, generator.random(2)
+                stretch[:, :2] *= mooded & (kept >= MOOD_LEFT_OUT)
+                stretch[:, 2] *= generator.random() < CHANGES_SHARE
+            parts.append((number, key, told))
         return parts
 
     def read(self, parts, streams, width, generator):
         """Yield arrays (streams, width, ...) of drawn pieces, joined and cut."""
-        ends = np.cumsum([len(moods) for _, _, moods in parts])
+        ends = np.cumsum([len(told) for _, _, told in parts])
         length = int(ends[-1] // streams)
         first = np.arange(streams)[:, None] * length - generator.integers(ends[-1])
         for start in range(0, length - width + 1, width):
             places, rows = (first + start + np.arange(width)) % ends[-1], {}
             numbers = np.searchsorted(ends, places, "right")
             for number in np.unique(numbers):
-                piece, key, moods = parts[number]
+                piece, key, told = parts[number]
                 here = numbers == number
-                own = places[here] - ends[number] + len(moods)
-                before, *others = (part[own] for part in self.describe(piece, key))
-                told = np.concatenate([before, moods[own]], axis=1)
-                for which, part in enumerate((told, *others)):
+                own = places[here] - ends[number] + len(told)
+                laid_out = self.describe(piece, key)
+                before, current, heard = (part[own] for part in laid_out)
+                before = np.concatenate([before, told[own, :2]], axis=1)
+                current[:, 5:] *= told[own, 2:]
+                for which, part in enumerate((before, current, heard)):
                     empty = np.empty((*places.shape, part.shape[1]), part.dtype)
                     rows.setdefault(which, empty)[here] = part
             yield [*rows.values()]
@@ -223,7 +238,7 @@ def train_expressive(learning, stopping, vocabulary, seed, epochs, shape=None):
     curves = {"learning": [], "stopping": []}
     for _ in range(epochs):
         parts = pieces.draw(generator)
-        windows = sum(len(moods) for _, _, moods in parts) // streams // window
+        windows = sum(len(told) for _, _, told in parts) // streams // window
         update = update or make_update(network, max(1, epochs * windows))
         states, losses = zero_states(network, streams), []
         for part in pieces.read(parts, streams, window, generator):
@@ -249,15 +264,17 @@ def train_transformer(*arguments):
 # pieces side by side are one compiled step. Left alone, the network strays a little more
 # than real pieces do, so that step, token and duration are drawn slightly cooler than
 # temperature 1; `temperature` multiplies that. A requested mood is *guided*: logits move
-# from those without a mood through those with it, and beyond.
+# from those without a mood through those with it, and beyond. So are those of tokens over
+# changes, but less far.
 
 # %% tags=["hide-input"]
 STREAM_TEMPERATURES = (0.96, 0.94, 0.97, 1.0)  # in EVENT_ORDER, at temperature 1
-GUIDANCE = 3.0  # how far beyond; 1 is no guidance
+GUIDANCE, CHORD_GUIDANCE = 3.0, 1.25  # how far beyond; 1 is no guidance
 LONGEST_JUDGED = 256  # events judged at a time
 # Where streams stand: the last event (streams, 6), for how many cells each key sounds
-# on (streams, 88), past onsets (streams, 96), cells of a bar, and the reader's states.
-Stage = namedtuple("Stage", "last left onsets bars states")
+# on (streams, 88), past onsets (streams, 96), cells of a bar, cells since the changes
+# began, and the reader's states.
+Stage = namedtuple("Stage", "last left onsets bars cells states")
 
 
 class ExpressivePredictor:
@@ -290,9 +307,13 @@ class ExpressivePredictor:
         self.judge = tf.function(judge, autograph=False)
         self.writers = {}  # compiled, by settings
 
-    def score(self, sequence):
-        """Return, by stream, the nats and the hits of each event but the first."""
+    def score(self, sequence, chords=None):
+        """Return, by stream, the nats and the hits of each event but the first.
+
+        `chords`: from `tell_chords` (events, 2), if the events are told any.
+        """
         events, states, rows = tabulate(sequence), zero_states(self.network, 1), []
+        events = events if chords is None else np.hstack([events, chords])
         before, *others = describe_events(events, self.vocabulary)
         before = np.pad(before, ((0, 0), (0, 2)))  # of no mood
         room = ((0, -len(events) % LONGEST_JUDGED), (0, 0))
@@ -304,26 +325,36 @@ class ExpressivePredictor:
         both = [np.concatenate(part, 1)[:, 1 : len(events)] for part in zip(*rows)]
         return dict(zip(EVENT_ORDER, zip(*both)))
 
-    def draw_event(self, stage, moods, uniforms, banned, temperatures, cut, guided):
+    def draw_event(self, stage, told, uniforms, banned, temperatures, cut, guided):
         """Return the stage behind one new event of every stream.
 
-        `uniforms`: (pieces, 4) below 1; `banned`: tokens that may not come, −1: none;
-        `cut`: top_p, top_k. If guided, the second half has not heard the mood.
+        `told`: moods (streams, 2), the chords of a chorus by cell (streams, cells, 2),
+        and its cells, or None for no changes; `uniforms`: (pieces, 4) below 1;
+        `banned`: tokens that may not come, −1: none; `cut`: top_p, top_k. If guided,
+        the second half has not heard the mood.
         """
-        last = stage.last
+        last, (moods, chorus, length) = stage.last, told
         event = dict.fromkeys(("token", *STREAM_SIZES), tf.zeros_like(last[:, 0]))
         before = tf.concat([last, moods], 1)[:, None]
         inputs = [before, stage.onsets[:, None], *stage.states]
         read, roll, *states = self.reader(inputs)
         for number, (stream, head) in enumerate(zip(EVENT_ORDER, self.heads)):
             position = (last[:, 4] + event["step"]) % stage.bars
-            current = tf.stack([*event.values(), position], 1)[:, None]
-            known, shut = [read, before, current], tf.constant([[-1]])
+            time = stage.cells + event["step"]
+            current = tf.stack([*event.values(), position], 1)
+            known, shut = [], tf.constant([[-1]])
+            chords = [tf.zeros_like(last[:, :2])]
             left = stage.left - tf.cast(event["step"], tf.float32)[:, None]
             if stream == "token":
-                known += [roll, tf.cast(left > 0, tf.float32)[:, None]]
+                known = [roll, tf.cast(left > 0, tf.float32)[:, None]]
                 shut = banned
-            logits = head(known)[:, 0]
+                if chorus is not None:  # from its first cell on
+                    here = tf.gather(chorus, (time + 1) % length, batch_dims=1)
+                    chords.append(here * tf.cast(time >= -1, tf.int32)[:, None])
+            inputs = [tf.concat([current, chord], 1)[:, None] for chord in chords]
+            logits, *over = (head([read, before, row, *known])[:, 0] for row in inputs)
+            for asked in over:
+                logits += CHORD_GUIDANCE * (asked - logits)
             if guided:
                 asked, free = tf.split(logits, 2)
                 logits = free + GUIDANCE * (asked - free)
@@ -340,19 +371,30 @@ class ExpressivePredictor:
         onsets *= tf.cast(ahead >= 0, tf.float32)
         onsets = tf.maximum(onsets, tf.one_hot(tf.zeros_like(step), MEMORY_CELLS))
         last = tf.stack([*event.values(), position, interval], 1)
-        return Stage(last, left, onsets, stage.bars, tuple(states))
+        return Stage(last, left, onsets, stage.bars, time, tuple(states))
 
-    def begin(self, seeds, sampling, moods):
-        """Return a function that draws what comes next, and where it starts from."""
+    def begin(self, seeds, sampling, moods, forms):
+        """Return a function that draws what comes next, and where it starts from.
+
+        `forms`: for each seed its `Changes`, and how far from its beginning they begin.
+        """
         temperature, *cut = sampling
         guided, pieces = bool(np.any(moods)), len(seeds)
         if guided:  # each stream once more, without its mood
-            seeds = [*seeds, *seeds]
+            seeds, forms = [*seeds, *seeds], forms and [*forms, *forms]
             moods = np.concatenate([moods, np.zeros_like(moods)])
+        begun, chorus, length = 0, None, None
+        if forms:
+            begun = np.array([round(start * GRID) for _, start in forms])
+            length = np.array([round(form.length * GRID) for form, _ in forms])
+            size = -(-length.max() // 4096) * 4096  # few sizes: each is compiled anew
+            chorus = np.stack([tell_chords(form.rows, np.arange(size) - 1)
+                               for form, _ in forms])
+            chorus, length = (tf.constant(x, tf.int32) for x in (chorus, length))
         draw = tf.function(lambda *x: self.draw_event(*x, cut, guided), autograph=False)
-        draw = self.writers.setdefault((*cut, guided), draw)
+        draw = self.writers.setdefault((*cut, guided, chorus is None), draw)
         warmth = tf.constant(np.multiply(STREAM_TEMPERATURES, temperature), tf.float32)
-        told, compiled = tf.constant(moods, tf.int32), []
+        told, compiled = (tf.constant(moods, tf.int32), chorus, length), []
 
         def step(stage, uniforms, banned):
             banned = tf.constant(banned, tf.int32)
@@ -362,10 +404,13 @@ class ExpressivePredictor:
             stage = compiled[0](*inputs)
             return stage.last.numpy()[:pieces, :4], stage
 
-        return step, self.read(seeds, moods)
+        return step, self.read(seeds, moods, begun)
 
-    def read(self, seeds, moods):
-        """Return the stage behind seeds, EVENT windows that are equally long."""
+    def read(self, seeds, moods, begun):
+        """Return the stage behind seeds, EVENT windows that are equally long.
+
+        `begun`: cells from their beginning to that of the changes.
+        """
         parts, left = [], []
         for seed in seeds:
             events = tabulate(seed)
@@ -381,6 +426,7 @@ class ExpressivePredictor:
             part = slice(start, min(start + LONGEST_JUDGED, last))
             states = self.listen(told[:, part], onsets[:, part], states)
         bars = [min(bar_cells(seed[-1]), POSITIONS) for seed in seeds]
+        cells = [seed["step"].sum() for seed in seeds] - np.array(begun)
         arrays = (before[:, -1], np.array(left, np.float32), onsets[:, -1],
-                  np.array(bars, np.int32))
+                  np.array(bars, np.int32), cells.astype(np.int32))
         return Stage(*map(tf.constant, arrays), tuple(states))

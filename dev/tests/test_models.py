@@ -444,7 +444,7 @@ class Looper:
     def __init__(self, pattern, size=20):
         self.pattern, self.size = pattern, size
 
-    def begin(self, seeds, sampling, moods):
+    def begin(self, seeds, sampling, moods, forms):
         """Return a function that draws the next tokens, and where it starts from."""
 
         def step(place, uniforms, banned):
@@ -581,9 +581,9 @@ def test_settings_of_section_1_are_used_when_nothing_is_said(
     asked = []
     begin = model.predictor.begin
 
-    def spy(seeds, sampling, moods):
+    def spy(seeds, sampling, *others):
         asked.append(sampling)
-        return begin(seeds, sampling, moods)
+        return begin(seeds, sampling, *others)
 
     monkeypatch.setattr(model.predictor, "begin", spy)
     for name, value in (("TEMPERATURE", 0.7), ("TOP_P", 0.8), ("TOP_K", 3)):

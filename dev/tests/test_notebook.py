@@ -105,8 +105,9 @@ def test_figures_and_model_are_there(first):
         content = (outputs / "figures" / f"{name}.png").read_bytes()
         assert content.startswith(b"\x89PNG") and len(content) > 5000
     for name in ("published", "expressive"):
-        with zipfile.ZipFile(outputs / "models" / f"{name}.zip") as bundle:
-            assert {"weights.keras", "model.json"} == set(bundle.namelist())
+        with zipfile.ZipFile(outputs / "models" / f"quick_{name}.zip") as bundle:
+            parts = {"weights.npz", "network.json", "model.json"}
+            assert parts == set(bundle.namelist())
             assert bundle.testzip() is None
     assert not list(outputs.rglob(".writing-*"))
 

@@ -14,11 +14,15 @@ import tempfile
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+from PIL import Image
+from playwright.sync_api import sync_playwright
 
 from assembly import FOLDER, ROOT, SECTIONS, assemble, take_apart
 from results import fill_readme
 
 NOTEBOOK = ROOT / "Music_Generation_LSTM.ipynb"
+CHROMIUM = shutil.which("chromium")
+FLAGS = ["--no-sandbox", "--disable-gpu"]
 STAMP = "code_sha256"
 WIDGET = "application/vnd.jupyter.widget-view+json"  # nothing without its kernel
 NOISE = re.compile(
@@ -46,7 +50,8 @@ def set_parameters(notebook, **parameters):
 def run(notebook, folder):
     """Execute a notebook in a folder, all outputs and no timing recorded.
 
-    The first code cell plays what the last run wrote: it is run once more at the end.
+    The first code cell plays what the last run wrote, and the Studio's cell shows a
+    picture of it: both are run once more at the end.
     """
     client = NotebookClient(
         notebook,
@@ -57,12 +62,32 @@ def run(notebook, folder):
         coalesce_streams=True,
         resources={"metadata": {"path": str(folder)}},
     )
-    (first, *_) = (i for i, x in enumerate(notebook.cells) if x.cell_type == "code")
+    cells = {i: x for i, x in enumerate(notebook.cells) if x.cell_type == "code"}
+    (studio,) = (i for i, cell in cells.items() if "studio.launch(" in cell.source)
     with client.setup_kernel():
-        for number, cell in enumerate(notebook.cells):
+        for number, cell in cells.items():
             client.execute_cell(cell, number)
-        client.execute_cell(notebook.cells[first], first, execution_count=1)
+        picture_studio(cells[studio], folder / "outputs" / "figures" / "studio.png")
+        for number in (min(cells), studio):
+            count = cells[number].execution_count
+            client.execute_cell(cells[number], number, execution_count=count)
     return notebook
+
+
+def picture_studio(cell, path):
+    """Write a picture of the Studio that a cell has opened, if there is Chromium."""
+    if not CHROMIUM:
+        return
+    (address,) = re.findall(r'data="(http[^"]+)"', cell.outputs[-1].data["text/html"])
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = chromium.new_page(viewport={"width": 1200, "height": 900})
+        page.goto(address)
+        page.locator("#take-a .seen img").wait_for(timeout=60_000)
+        page.locator("footer").evaluate("footer => footer.remove()")
+        page.screenshot(path=path, full_page=True)
+        chromium.close()
+    Image.open(path).convert("RGB").quantize(128).save(path, optimize=True)
 
 
 def strip_stream(text):

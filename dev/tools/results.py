@@ -64,10 +64,18 @@ def likeness_table(folder):
     return markdown_table(header, table.values.tolist())
 
 
+def changes_table(folder):
+    """Return how music follows its changes, the mean over pieces."""
+    table = pd.read_csv(folder / "changes.csv").drop(columns="run")
+    means = table.groupby("music", sort=False).mean()
+    rows = [[name, *map("{:.3f}".format, row)] for name, row in means.iterrows()]
+    return markdown_table(["over changes", *means.columns.str.replace("_", " ")], rows)
+
+
 def results_of(folder):
     """Return the tables of a run, given its folder of tables."""
-    tables = prediction_table(folder), likeness_table(folder), evaluation_table(folder)
-    return "\n\n".join(tables)
+    makers = prediction_table, likeness_table, evaluation_table, changes_table
+    return "\n\n".join(make(folder) for make in makers)
 
 
 def fill_readme(text, tables):
