@@ -32,6 +32,7 @@ WANTED = {
     "chord_tones_strong, last quarter less first": "within 0.02",
     "contrast at the chorus lag": "≥ 0.17",
     "structureness, 16 bars and more": "≥ 0.2",
+    "melody_lift": "within a fifth of real",
 }
 
 
@@ -141,6 +142,9 @@ def write(model, pieces, learnt):
                 notebook.follow_changes(piece, over.markers)[share]
                 for each, asked in zip(group, told) for piece, over in zip(each, asked)
             ])  # fmt: skip
+    for found, group in ((figures, told), (free, untold)):
+        lifts = [notebook.melody_lift(piece) for each in group for piece in each]
+        found["melody_lift"] = np.nanmean(lifts)
     choruses = [find_chorus(piece) for piece in pieces]
     for found, asked in ((figures, choruses), (free, None)):
         long = notebook.generate_pieces(
@@ -162,6 +166,7 @@ def real_figures(pieces):
     """Return what real pieces score over their own changes."""
     shares = [notebook.follow_changes(p, notebook.find_changes(p)) for p in pieces]
     figures = {share: np.mean([each[share] for each in shares]) for share in SHARES}
+    figures["melody_lift"] = np.nanmean([*map(notebook.melody_lift, pieces)])
     spans = [find_chorus(piece).length for piece in pieces]
     figures["contrast at the chorus lag"] = np.nanmean([*map(contrast, pieces, spans)])
     figures["structureness, 16 bars and more"] = np.mean(

@@ -10,8 +10,8 @@
 # *n-gram* also which tokens follow which. Music may be played in any key, so the n-grams
 # learn from every piece in all twelve; the unigram and the published network, which are
 # told where a token stands and not what it sounds, learn from the pieces as they are. The
-# *streams* beside the token, step, duration and velocity, get tables of their own: what a
-# model of time and touch has to beat.
+# *streams* beside the token, step, duration and two velocities, get tables of their own:
+# what a model of time and touch has to beat.
 
 # %% tags=["active-py"]
 import copy
@@ -55,7 +55,6 @@ def judge(shares, values):
     return -np.log(np.maximum(given, 1e-30)), shares.argmax(axis=1) == values
 
 
-# %%
 class Ngram:
     """An interpolated n-gram after Witten and Bell (1991); order 0 is uniform.
 
@@ -63,7 +62,7 @@ class Ngram:
     tables of the other streams by name, each of which goes by its own past.
     """
 
-    streams = 4  # that it writes
+    streams = 1 + len(STREAM_SIZES)  # that it writes
 
     def __init__(self, sequences, order, size):
         self.order, self.size, self.tables = order, size, []
@@ -254,7 +253,8 @@ def train_memory(learning, stopping, vocabulary, seed, epochs):
 def score_streams(predictor, pieces, vocabulary):
     """Return nats an event, nats a note and accuracy of pieces, by stream.
 
-    The first event of a piece is given; NaN where no piece has two.
+    The first event of a piece is given, and so is the lower velocity of a single note,
+    which is its own; NaN where no piece has two events.
     """
     sequences = [encode(piece, vocabulary) for piece in pieces]
     sequences = [sequence for sequence in sequences if len(sequence) > 1]
@@ -263,11 +263,13 @@ def score_streams(predictor, pieces, vocabulary):
         return {"token": dict.fromkeys(names, math.nan)}
     scores = [predictor.score(sequence) for sequence in sequences]
     tokens = np.concatenate([sequence["token"][1:] for sequence in sequences])
-    notes = sum(len(vocabulary.chords[token]) for token in tokens)
+    sizes = np.array([len(vocabulary.chords[token]) for token in tokens])
     table = {}
     for stream in scores[0]:
         nats, hits = np.hstack([score[stream] for score in scores])
-        row = (nats.mean(), nats.sum() / notes, hits.mean())
+        if stream == "lower_velocity":
+            nats = nats * (sizes > 1)
+        row = (nats.mean(), nats.sum() / sizes.sum(), hits.mean())
         table[stream] = dict(zip(names, map(float, row)))
     return table
 
@@ -333,7 +335,7 @@ def write_events(predictor, seeds, length, sampling, generators, rhythm, moods=N
     """
     streams = len(seeds)
     moods = np.zeros((streams, 2), np.int32) if moods is None else np.array(moods)
-    width = predictor.streams  # that it writes: all four, or tokens alone
+    width = predictor.streams  # that it writes: all five, or tokens alone
     if (moods.any() or forms) and not hasattr(predictor, "scale"):
         raise NotebookError("Nothing was generated: this model knows no mood and no "
                             "changes; ask `expressive`.")

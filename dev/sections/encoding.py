@@ -3,9 +3,11 @@
 #
 # **Does music survive as integers?** Notes that start in one grid cell form an event. Its
 # *token* names its exact pitches: a single note, or a chord with its voicing, not its
-# letter name. Three more numbers say when and how: the *step* counts grid cells since the
-# event before, *duration* and *velocity* are bins. Each event also has its *position* in
-# the bar, in cells, and the bar's metre: *beats* and their *unit*.
+# letter name. Four more numbers say when and how: the *step* counts grid cells since the
+# event before; *duration*, *velocity* and *lower velocity* are bins: how long, how hard
+# the top note is struck, and how hard the others, so that a melody can stand out. Each
+# event also has its *position* in the bar, in cells, and the bar's metre: *beats* and
+# their *unit*.
 #
 # The *vocabulary* holds all 88 single notes and the most frequent chords. A chord outside
 # it is spelled as several events: the largest known chords in it and what is left, from
@@ -34,15 +36,16 @@ from .settings import GRID, NotebookError
 
 # %%
 EVENT = np.dtype([("token", "i2"), ("step", "i4"), ("duration", "i2")]
-                 + [("velocity", "i2"), ("position", "i4"), ("beats", "i2")]
-                 + [("unit", "i2")])
+                 + [("velocity", "i2"), ("lower_velocity", "i2")]
+                 + [("position", "i4"), ("beats", "i2"), ("unit", "i2")])
 DURATIONS = np.array([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 21, 24, 28, 32, 36,
                       42, 48, 60, 72, 96, 120, 144, 192]) * GRID // 12  # grid cells
 DURATION_EDGES = np.sqrt(DURATIONS[:-1] * DURATIONS[1:]).tolist()  # nearest by ratio
 VELOCITY_WIDTH = 8
 LONGEST_STEP = 4 * GRID  # cells; the models treat longer rests alike
 STREAM_SIZES = {"step": LONGEST_STEP + 1, "duration": len(DURATIONS),
-                "velocity": 128 // VELOCITY_WIDTH}  # beside that of the vocabulary
+                "velocity": 128 // VELOCITY_WIDTH,
+                "lower_velocity": 128 // VELOCITY_WIDTH}  # beside the vocabulary's
 
 
 class Vocabulary:
@@ -79,7 +82,8 @@ class Vocabulary:
 
 # %% [markdown]
 # Encoding goes through a piece from one group of notes to the next; decoding adds up the
-# steps. Notes of a chord keep one duration and one velocity, the middle ones.
+# steps. The notes of a chord keep one duration, the middle one; those below the top note
+# share one velocity, their mean. A single note has its own velocity twice.
 
 
 # %%
@@ -117,9 +121,11 @@ def encode(piece, vocabulary):
         for token in vocabulary.spell(tuple(group)):
             durations, velocities = zip(*(group[p] for p in vocabulary.chords[token]))
             cells = max(sorted(durations)[len(durations) // 2] * GRID, 1)
-            velocity = round(sum(velocities) / len(velocities)) // VELOCITY_WIDTH
+            *lower, top = velocities
+            below = round(sum(lower) / len(lower)) if lower else top
+            touch = top // VELOCITY_WIDTH, below // VELOCITY_WIDTH
             duration = bisect(DURATION_EDGES, cells)
-            events.append((token, cell - last, duration, velocity, position, *metre))
+            events.append((token, cell - last, duration, *touch, position, *metre))
             last = cell
     return np.array(events, dtype=EVENT)
 
@@ -128,10 +134,12 @@ def decode(sequence, vocabulary):
     """Return the notes, an array of NOTE, that a sequence of events stands for."""
     onsets = np.cumsum(sequence["step"], dtype=np.int64) / GRID
     durations = DURATIONS[sequence["duration"]] / GRID
-    velocities = sequence["velocity"] * VELOCITY_WIDTH + VELOCITY_WIDTH // 2
-    notes = [(onset, duration, pitch, velocity) for onset, duration, velocity, token
-             in zip(onsets, durations, velocities, sequence["token"])
-             for pitch in vocabulary.chords[token]]
+    top, lower = (sequence[name] * VELOCITY_WIDTH + VELOCITY_WIDTH // 2
+                  for name in ("velocity", "lower_velocity"))
+    chords = [vocabulary.chords[token] for token in sequence["token"]]
+    notes = [(onset, duration, pitch, high if pitch == chord[-1] else low)
+             for onset, duration, high, low, chord
+             in zip(onsets, durations, top, lower, chords) for pitch in chord]
     return release_keys(np.array(notes, dtype=NOTE))
 
 

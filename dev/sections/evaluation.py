@@ -85,7 +85,8 @@ HISTOGRAM_METRICS = {
 # in semitones, its
 # `note_density` in notes a quarter, `groove_consistency` from bar to bar (as muspy has
 # it), how many notes sound at once, the pedal included (`polyphony`), how varied its
-# touch is (`velocity_spread`), what share of its rows of eight events come twice
+# touch is (`velocity_spread`), how much harder the top note of an event is struck than
+# those below (`melody_lift`), what share of its rows of eight events come twice
 # (`repetition`). `swing_ratio` looks at beats with exactly two onsets, one of them on the
 # beat: how long the first half is, the second being 1 (even eighths are 1, triplets 2;
 # random onsets come near to real music, so it proves little by itself). Onsets exactly
@@ -131,6 +132,14 @@ def swing_ratio(piece):
     return float(late / (GRID - late))
 
 
+def melody_lift(piece):
+    """Return how much harder top notes are struck than those below them, on average."""
+    numbers, force = group_notes(piece)[1], pd.Series(piece.notes["velocity"])
+    top = piece.notes["pitch"] == top_voice(piece)[numbers]
+    both = force.groupby([numbers, top]).mean().unstack().reindex(columns=[False, True])
+    return float((both[True] - both[False]).mean())
+
+
 def repetition(piece, width=8):
     """Return the share of windows of `width` events that stand in the piece twice."""
     chords = [tuple(group) for _, group in list_groups(piece)]
@@ -148,7 +157,7 @@ def describe_music(piece):
             "groove_consistency": groove_consistency(piece),
             "polyphony": polyphony(piece), "swing_ratio": swing_ratio(piece),
             "velocity_spread": float(piece.notes["velocity"].std()),
-            "repetition": repetition(piece)}
+            "repetition": repetition(piece), "melody_lift": melody_lift(piece)}
 
 
 # %% [markdown]
@@ -369,9 +378,11 @@ def summarise(evaluation, names):
     """Return measures as columns, contestants as rows, those nearest to real first."""
     text = "{:.3f} ({:.3f}–{:.3f})".format
     told = evaluation[evaluation["metric"].isin(names)].set_index(["model", "metric"])
-    value, span = (told[columns].apply(lambda row: text(*row), axis=1).unstack()[names]
-                   for columns in (["value", "low", "high"],
-                                   ["floor_median", "floor_low", "floor_high"]))
+    value, span = (
+        told[columns].apply(lambda row: text(*row), axis=1).unstack().reindex(
+            columns=[name for name in names if name in told.index.levels[1]])
+        for columns in (["value", "low", "high"],
+                        ["floor_median", "floor_low", "floor_high"]))
     auc = evaluation[evaluation["metric"] == "two_sample_auc"].set_index("model")
     order = (auc["value"] - 0.5).clip(lower=0).sort_values(kind="stable").index
     table = pd.concat([span.iloc[:1].set_axis(["real against real"]), value.loc[order]])
@@ -413,7 +424,7 @@ def summarise(evaluation, names):
 
 # %% tags=["active-ipynb"]
 # summarise(evaluation, ["groove_consistency", "swing_ratio", "note_density", "polyphony",
-#                        "velocity_spread"])
+#                        "velocity_spread", "melody_lift"])
 
 # %% tags=["active-ipynb"]
 # summarise(evaluation, ["longest_run", "longest_top_run", "repetition",

@@ -2,14 +2,14 @@
 # ## 11 A network that hears
 #
 # **What does time and touch take?** The published network reads one number and forgets
-# the rest. The *expressive* network reads and writes all four streams. It has two halves.
+# the rest. The *expressive* network reads and writes all five streams. It has two halves.
 # The *reader* listens: it takes in each event as it comes and keeps, in an LSTM and in a
-# few running averages, what it has heard. Four *heads* then choose the next event, each
+# few running averages, what it has heard. Five *heads* then choose the next event, each
 # knowing what the heads before it chose: first the step (when?), then the token (what?),
-# the duration and the velocity (how?). The probability of an event is the product of the
-# four, so that the nats of the streams add up.
+# the duration and the velocities (how?). The probability of an event is the product of
+# the five, so that the nats of the streams add up.
 #
-# What the reader is told about an event goes beyond the four streams, all of it worked
+# What the reader is told about an event goes beyond the five streams, all of it worked
 # out from the events before: the *position* in the bar, the *interval* of the top note,
 # and which of the last 96 cells had an *onset*. The head that chooses notes also sees the
 # keys that still *sound*. What each of these is worth stands in
@@ -28,7 +28,8 @@ from .encoding import DURATIONS, EVENT, LONGEST_STEP, STREAM_SIZES
 from .settings import GRID
 
 # %%
-EVENT_ORDER = ("step", "token", "duration", "velocity")  # in which heads choose
+EVENT_ORDER = ("step", "token", "duration", "velocity",  # in which heads choose
+               "lower_velocity")
 POSITIONS = 2 * LONGEST_STEP  # cells of a bar that are told apart
 MEMORY_CELLS = 8 * GRID  # cells of past onsets that the reader sees
 WIDEST, START = 30, 61  # semitones of an interval, clipped; the first event's class
@@ -43,7 +44,7 @@ def multi_hot(vocabulary):
 
 
 def tabulate(sequence):
-    """Return EVENT rows as integers: their streams and position (events, 5)."""
+    """Return EVENT rows as integers: their streams and position (events, 6)."""
     streams = [stream_values(sequence, name) for name in ("token", *STREAM_SIZES)]
     position = np.minimum(sequence["position"], POSITIONS - 1)
     return np.stack([*streams, position], axis=-1)
@@ -61,16 +62,16 @@ def hold_keys(events, notes):
 def describe_events(events, vocabulary):
     """Return what is known before events, the events, and what is heard.
 
-    `events`: from `tabulate` (events, 5), and the chords that they are told, if any.
-    That is: the event before with position and interval (6), the event itself with its
-    position and chord (7), keys that sound and past onsets (88 + 96).
+    `events`: from `tabulate` (events, 6), and the chords that they are told, if any.
+    That is: the event before with position and interval (7), the event itself with its
+    position and chord (8), keys that sound and past onsets (88 + 96).
     """
     top = np.array([chord[-1] for chord in vocabulary.chords])[events[:, 0]]
     times = np.cumsum(events[:, 1])
     interval = np.clip(np.diff(top, prepend=top[0]), -WIDEST, WIDEST) + WIDEST
-    known = np.column_stack([events[:, :5], interval]).astype(np.int32)
-    current = np.pad(events.astype(np.int32), ((0, 0), (0, 7 - events.shape[1])))
-    before = np.concatenate([[(0, 0, 0, 0, 0, START)], known[:-1]], dtype=np.int32)
+    known = np.column_stack([events[:, :6], interval]).astype(np.int32)
+    current = np.pad(events.astype(np.int32), ((0, 0), (0, 8 - events.shape[1])))
+    before = np.concatenate([[(*[0] * 6, START)], known[:-1]], dtype=np.int32)
     played = np.zeros(times[-1] + MEMORY_CELLS, dtype=bool)
     played[times + MEMORY_CELLS - 1] = True
     windows = np.lib.stride_tricks.sliding_window_view(played, MEMORY_CELLS)
@@ -204,17 +205,18 @@ EXPRESSIVE = {
     "roll_decays": (1.5, 6.0, 25.0, 120.0, 800.0),  # events, of the notes' memory
     "slow_decays": (4.0, 16.0, 100.0, 800.0),  # events, of the memory of time and touch
 }
-EMBEDDED = {"step": 24, "duration": 16, "velocity": 16}  # numbers for each
+EMBEDDED = {"step": 24, "duration": 16,  # numbers for each
+            "velocity": 16, "lower_velocity": 16}
 MOODS = ("low", "middle", "high")  # of energy and of brightness; 0 stands for any
 
 
 def build_reader(vocabulary, shape, seeds):
-    """Return the network from last events (batch, time, 8), past onsets and states.
+    """Return the network from last events (batch, time, 9), past onsets and states.
 
     Gives what it made of them (batch, time, width), the notes' memory, new states.
     """
     dropout, width = shape["dropout"], 12 + sum(EMBEDDED.values())
-    before = keras.Input((None, 8), dtype="int32", name="before")
+    before = keras.Input((None, 9), dtype="int32", name="before")
     past = keras.Input((None, MEMORY_CELLS), name="onsets")
     sizes = ((PITCHES, shape["roll_decays"]), (width, shape["slow_decays"]))
     kept = [(size + 1, len(decays)) for size, decays in sizes]
@@ -223,7 +225,7 @@ def build_reader(vocabulary, shape, seeds):
     else:
         kept += [(shape["units"],)] * 2
     states = list(map(keras.Input, kept))
-    columns = (before[..., i] for i in range(8))
+    columns = (before[..., i] for i in range(9))
     token, *streams, position, interval, energy, brightness = columns
     touch = [make_embedding(STREAM_SIZES[name], EMBEDDED[name], seeds)(stream)
              for name, stream in zip(EMBEDDED, streams)]
@@ -334,7 +336,7 @@ def listen_transformer(seen, start, states, shape, seeds):
 # %% [markdown]
 # ### The heads
 #
-# The step's head, the duration's and the velocity's are small. The token's head looks
+# The heads of the step, the duration and the velocities are small. The token's head looks
 # at piano rolls: the last notes, what sounds, the notes' memory, and the bass and the
 # tones of the chord that it is told, in all octaves. A *convolution*
 # along the pitch axis looks for patterns of intervals in them, wherever on the keyboard
@@ -346,17 +348,19 @@ def listen_transformer(seen, start, states, shape, seeds):
 
 # %%
 def build_small_head(vocabulary, width, stream, shape, seeds):
-    """Return the head to logits of step, duration or velocity, each knowing more."""
+    """Return the head to logits of step, duration or a velocity, each knowing more."""
     read = keras.Input((None, width))
-    before = keras.Input((None, 8), dtype="int32")
-    current = keras.Input((None, 7), dtype="int32")
+    before = keras.Input((None, 9), dtype="int32")
+    current = keras.Input((None, 8), dtype="int32")
     inputs = [read]
     if stream != "step":
-        token, step, duration, _, position = (current[..., i] for i in range(5))
+        token, step, duration, top, _, position = (current[..., i] for i in range(6))
         last = before[..., EVENT.names.index(stream)]
         known = [("step", step), ("bar", position), (stream, last)]
-        if stream == "velocity":
+        if "velocity" in stream:
             known.append(("duration", duration))
+        if stream == "lower_velocity":
+            known.append(("velocity", top))
         content = fixed_table(describe_tokens(vocabulary))(token)
         sizes = {**STREAM_SIZES, "bar": POSITIONS}
         inputs = [read, make_dense(64, None, seeds)(content)]
@@ -370,12 +374,12 @@ def build_token_head(vocabulary, width, shape, seeds):
     """Return the head from what was read, rolls and the step to logits of the token."""
     content, filters = describe_tokens(vocabulary), shape["filters"]
     read = keras.Input((None, width))
-    before = keras.Input((None, 8), dtype="int32")
-    current = keras.Input((None, 7), dtype="int32")
+    before = keras.Input((None, 9), dtype="int32")
+    current = keras.Input((None, 8), dtype="int32")
     roll = keras.Input((None, PITCHES, len(shape["roll_decays"])))
     sounding = keras.Input((None, PITCHES))
-    token, step, position = before[..., 0], current[..., 1], current[..., 4]
-    bass, tones, classes = current[..., 5:6], current[..., 6:7], np.arange(9, 97) % 12
+    token, step, position = before[..., 0], current[..., 1], current[..., 5]
+    bass, tones, classes = current[..., 6:7], current[..., 7:8], np.arange(9, 97) % 12
     chord = [ops.equal(bass, classes + 1), tones // 2**classes % 2]
     known = [read, make_embedding(STREAM_SIZES["step"], 32, seeds)(step),
              make_embedding(POSITIONS, 16, seeds)(position),
@@ -406,6 +410,10 @@ def build_token_head(vocabulary, width, shape, seeds):
     return keras.Model(inputs, logits, name="token_head")
 
 
+# %% [markdown]
+# The reader and the heads are put together as one network. The table says how many
+# numbers each of them learns.
+
 # %%
 def build_expressive(vocabulary, shape, seed):
     """Return the network from what `describe_events` gives, and moods, to logits."""
@@ -415,8 +423,8 @@ def build_expressive(vocabulary, shape, seed):
     step, *touch = [build_small_head(vocabulary, width, stream, shape, seeds)
                     for stream in STREAM_SIZES]
     token = build_token_head(vocabulary, width, shape, seeds)
-    before = keras.Input((None, 8), dtype="int32", name="before")
-    current = keras.Input((None, 7), dtype="int32", name="current")
+    before = keras.Input((None, 9), dtype="int32", name="before")
+    current = keras.Input((None, 8), dtype="int32", name="current")
     heard = keras.Input((None, PITCHES + MEMORY_CELLS), name="heard")
     states = [keras.Input(state.shape[1:]) for state in reader.inputs[2:]]
     read, roll, *kept = reader([before, heard[..., PITCHES:], *states])

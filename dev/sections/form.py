@@ -53,6 +53,17 @@ def count_rests(piece):
     return float(8 * rests / (len(piece.bars()) - 1))
 
 
+def score_told(model, piece, rows):
+    """Return the token's nats a note of a piece that is told (onset, symbol) rows."""
+
+    def score(sequence):
+        chords = tell_chords(rows, np.cumsum(sequence["step"]))
+        return model.predictor.score(sequence, chords)
+
+    scores = score_streams(SimpleNamespace(score=score), [piece], model.vocabulary)
+    return scores["token"]["nats_per_note"]
+
+
 # %% tags=["hide-input"]
 def find_fitness(similarity, length):
     """Return the fitness of each segment of `length` bars (Müller, Jiang, Grosche).
@@ -161,18 +172,6 @@ def describe_form(pieces):
 # same seeds and random numbers, told those changes or nothing:
 
 
-# %% tags=["hide-input"]
-def score_told(model, piece, rows):
-    """Return the token's nats a note of a piece that is told (onset, symbol) rows."""
-
-    def score(sequence):
-        chords = tell_chords(rows, np.cumsum(sequence["step"]))
-        return model.predictor.score(sequence, chords)
-
-    scores = score_streams(SimpleNamespace(score=score), [piece], model.vocabulary)
-    return scores["token"]["nats_per_note"]
-
-
 # %% tags=["active-ipynb", "hide-input"]
 # if f"{model.name}_over_changes" in generated:
 #     forms, seeds = choose_forms(with_changes, training_pieces, model.vocabulary,
@@ -249,18 +248,20 @@ def score_told(model, piece, rows):
 # %% [markdown]
 # **What was looked at to choose what.** Architecture, epochs and temperatures of the
 # expressive network were chosen on twenty performances of a jazz pianist (*dev*) and on
-# folds of the shipped training pieces; on the shipped validation pieces versions were
-# reported, and nothing was chosen. On music that nobody looked at (stride performances,
-# at commit 58634fc, one run) it scored 2.835 ± 0.186 nats a note for the token (n-gram
-# 3.531), an interval similarity of 0.964 (real against real 0.963–0.991) and an AUC of
-# 0.752 (0.620–0.880): there it is told from real music more often. The README has more.
+# folds of the shipped training pieces. How the network hears changes, how far it is
+# guided by them, and the second velocity were compared on the shipped validation
+# pieces, so what these say of music over changes is *dev* too; all else was only
+# reported on them. On music that nobody looked at (stride performances, at commit
+# 58634fc, one run) it scored 2.835 ± 0.186 nats a note for the token (n-gram 3.531), an
+# interval similarity of 0.964 (real against real 0.963–0.991) and an AUC of 0.752
+# (0.620–0.880): there it is told from real music more often. The README has more.
 #
 # **Limits.** Twenty pieces are few; every number has its interval to show for it. The
-# grid rounds time to 1/12 of a quarter note, and one event has one velocity, so that a
-# melody cannot stand out from its chord. Mood is measured, not felt: density, force, mode
-# and register stand for it. The shipped pieces were composed by a program.
+# grid rounds time to 1/12 of a quarter note; one event has one duration, and one
+# velocity for all notes below its top one. Mood is measured, not felt: density, force,
+# mode and register stand for it. The shipped pieces were composed by a program.
 #
-# **Next.** Themes that come back; a velocity for each note.
+# **Next.** Themes that come back; a duration for each hand.
 #
 # **References.** The published project is the README of a student project, *Jazz Piano
 # Music Generation Using LSTM*; its numbers are placeholders by its own word. Hochreiter

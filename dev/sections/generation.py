@@ -40,7 +40,7 @@ from .settings import (
 from .validation import choose_seeds
 from .writing import classify_mood, measure_events, score_mood
 
-# %%
+# %% tags=["hide-input"]
 MOOD_TAKES = 4  # pieces written for a requested mood, of which one is kept
 
 
@@ -191,6 +191,20 @@ def read_primer(source, vocabulary):
     return events, round(piece.tempo * pace, 4)
 
 
+def choose_forms(pieces, learnt, vocabulary, generator):
+    """Return the changes of pieces, and for each a seed of `learnt` like its metre."""
+    forms, seeds = [], []
+    for piece in pieces:
+        alike = [each for each in learnt if each.metre == piece.metre
+                 and len(group_notes(each)[0]) > SEQUENCE_LENGTH]
+        end = piece.bars()[-1]
+        rows = dict([(0.0, "N.C."), *find_changes(piece)])
+        rows = tuple(row for row in rows.items() if row[0] < end)
+        forms.append(Changes(rows, end))
+        seeds += choose_seeds(alike or learnt, vocabulary, 1, generator)
+    return forms, seeds
+
+
 # %% tags=["active-ipynb"]
 # whole = validation_pieces[0]
 # until = whole.notes["onset"][0] + 32  # quarter lengths
@@ -215,7 +229,7 @@ def read_primer(source, vocabulary):
 #     over = {name: generate_music(model, seed, 140, changes=changes, generator=SEED)
 #             for name, changes in SONGS.items()}
 #     for name, take in over.items():
-#         show(take, name, score=True)
+#         show(take, name, score=name == next(iter(over)))
 
 # %% [markdown]
 # The first bars are where the seed's key gives way. **Try it:** write the changes of a
@@ -292,21 +306,6 @@ def try_moods(model, seeds, length, generator):
 # piece of each set, not the best one.
 
 
-# %% tags=["hide-input"]
-def choose_forms(pieces, learnt, vocabulary, generator):
-    """Return the changes of pieces, and for each a seed of `learnt` like its metre."""
-    forms, seeds = [], []
-    for piece in pieces:
-        alike = [each for each in learnt if each.metre == piece.metre
-                 and len(group_notes(each)[0]) > SEQUENCE_LENGTH]
-        end = piece.bars()[-1]
-        rows = dict([(0.0, "N.C."), *find_changes(piece)])
-        rows = tuple(row for row in rows.items() if row[0] < end)
-        forms.append(Changes(rows, end))
-        seeds += choose_seeds(alike or learnt, vocabulary, 1, generator)
-    return forms, seeds
-
-
 # %% tags=["active-ipynb", "hide-input"]
 # pieces_each = min(GENERATED_PIECES, len(training_pieces), len(validation_pieces))
 # with_changes = list(filter(find_changes, validation_pieces))[:pieces_each]
@@ -329,7 +328,7 @@ def choose_forms(pieces, learnt, vocabulary, generator):
 #         if piece:
 #             save_clip(piece if name == "shipped" else piece[0], name)
 # for name in generated:
-#     if name not in BASELINES or name == "ngram":
+#     if name not in BASELINES:
 #         show(generated[name][0])
 # loops = {name: sum(bool(piece.remarks) for piece in pieces)
 #          for name, pieces in generated.items()}

@@ -42,7 +42,6 @@ QUALITIES = {  # semitones: what pychord lacks, or gives a fourth that jazz leav
     "m9b5": (0, 3, 6, 10, 14), "m11b5": (0, 3, 6, 10, 14, 17), "dimmaj7": (0, 3, 6, 11)}
 
 
-# %%
 def read_chord(symbol):
     """Return the pitch classes of a chord symbol, bass first; None if it is none."""
     symbol = symbol.translate(WRITTEN).replace("6/9", "69")
@@ -130,6 +129,12 @@ SONGS = {  # to play over
 # A player who comes in a twelfth early plays the chord that comes. So an event is told
 # the chord of the cell behind its own: its bass, from 1 for C, and its tones, a bit for
 # each pitch class; 0 and 0 where there is none. In another key both move along.
+#
+# Whether music *follows* its changes can be counted: `chord_tones`, the share of what
+# sounds (by duration, at most four quarters a note) that is in the chord;
+# `chord_tones_strong`, the share of the notes where a bar and its second half begin (in
+# 3/4: a bar); `bass_on_root`, how often the lowest note below middle C that is struck at
+# a change is the chord's bass.
 
 # %% tags=["hide-input"]
 def code_chord(symbol):
@@ -158,16 +163,6 @@ def repeat_changes(changes, start, end):
     return tuple(row for row in rows.items() if row[0] < end)
 
 
-# %% [markdown]
-# Whether music *follows* its changes can be counted: `chord_tones`, the share of what
-# sounds (by duration, at most four quarters a note) that is in the chord;
-# `chord_tones_strong`, the share of the notes where a bar and its second half begin (in
-# 3/4: a bar);
-# `bass_on_root`, how often the lowest note below middle C that is struck at a change is
-# the chord's bass.
-
-
-# %%
 def follow_changes(piece, rows):
     """Return the three shares of a piece over (onset, symbol) rows, by name."""
     cells, numbers = group_notes(piece)

@@ -168,9 +168,8 @@ def safe_file_name(title):
 # missing, a simple tone generator takes over and says so.
 
 # %% tags=["hide-input"]
-LONGEST_SOUND, CLIP_SECONDS = 60, 25  # seconds of a player, and of a clip to keep
-TONE_RATE = 22_050  # samples a second
-HARMONICS = np.arange(1, 7)[:, None]
+LONGEST_SOUND, CLIP_SECONDS = 40, 25  # seconds of a player, and of a clip to keep
+TONE_RATE, HARMONICS = 22_050, np.arange(1, 7)[:, None]  # samples a second
 # Music as a browser plays it: media type, bytes, what a listener should know.
 Sound = namedtuple("Sound", "media data remarks")
 
@@ -214,7 +213,7 @@ def render_sound(notes, tempo):
     samples = 0.8 * samples / max(np.abs(samples).max(), 1e-9)
     buffer = io.BytesIO()
     if writer := find_package("soundfile"):
-        quality = {"bitrate_mode": "VARIABLE", "compression_level": 0.5}
+        quality = {"bitrate_mode": "VARIABLE", "compression_level": 0.7}
         writer.write(buffer, samples, rate, format="MP3", **quality)
     else:
         wavfile.write(buffer, rate, (32767 * samples).astype(np.int16))
@@ -222,7 +221,6 @@ def render_sound(notes, tempo):
     return Sound(media, buffer.getvalue(), "; ".join(remarks))
 
 
-# %% tags=["hide-input"]
 def as_data(media, data):
     return f"data:{media};base64,{base64.b64encode(data).decode()}"
 
@@ -238,7 +236,7 @@ def show_sound(sound, title):
 
 @checked
 def play(notes: Notes, *, tempo: Tempo = 120.0, title: str = "Music"):
-    """Return a player of NOTE rows' first minute; `tempo`: quarter notes a minute."""
+    """Return a player of NOTE rows' first seconds; `tempo`: quarter notes a minute."""
     return HTML(show_sound(render_sound(notes, tempo), title))
 
 
@@ -256,7 +254,7 @@ WRITINGS = (  # twelfths of a quarter note: where it is heard, where written, it
     ((0, 8, 12), (0, 6, 12), 0),  # swing
     ((0, 3, 6, 9, 12), (0, 3, 6, 9, 12), 1),
     ((0, 4, 8, 12), (0, 4, 8, 12), 1.5))
-SCORE_BARS = 16  # engraved at most
+SCORE_BARS = 8  # engraved at most
 ENGRAVING = {"pageWidth": 2200, "pageHeight": 60000, "adjustPageHeight": True,
              "scale": 40, "header": "none", "footer": "none", "svgViewBox": True,
              "xmlIdSeed": 1}
@@ -440,7 +438,7 @@ def roll_bytes(piece, *, primer=0.0, marked=False, seconds):
 
 
 def draw_piece(piece, title, *, score=False, primer=0.0, marked=False):
-    """Return a piece's piano roll, its first minute, and its score as HTML."""
+    """Return a piece's piano roll, its first seconds, and its score as HTML."""
     roll = roll_bytes(piece, primer=primer, marked=marked, seconds=LONGEST_SOUND)
     words = html.escape(f"Piano roll of {title}")
     drawn = (f'<img alt="{words}" style="width: 100%; max-width: 650px" '

@@ -39,11 +39,11 @@
 #
 # **Running it.** Keep the forty pieces, or put MIDI files of your own into
 # `jazz_sample_files/` and `Validation_samples/`, and run all cells. The run stored here
-# took 82 minutes on two slow CPU cores without a GPU that had other work to do; left to
-# itself it takes about half of that, with `QUICK_RUN = True` three or four minutes.
-# Finished results are kept in `outputs/`: a second run takes a minute or two, and one
-# that was cut short goes on where it stopped. The longest waits are sections 14 and 15;
-# what comes before them is there within a few minutes.
+# took an hour on two slow CPU cores without a GPU, other machines half of that or less;
+# with `QUICK_RUN = True` it takes a few minutes. Finished results are kept in `outputs/`:
+# a second run takes a minute or two, and one that was cut short goes on where it stopped.
+# The longest waits are sections 14 and 15; what comes before them is there within a few
+# minutes.
 #
 # | § | question | answer |
 # | --- | --- | --- |
@@ -56,7 +56,7 @@
 # | [8 How to fool yourself](#8-How-to-fool-yourself) | Which pieces are unseen? | those that no window touches |
 # | [9 The published LSTM, slowly](#9-The-published-LSTM,-slowly) | What is an LSTM, and what does this one learn? | what is frequent |
 # | [10 Changes](#10-Changes) | Which chord sounds here? | the symbol tells |
-# | [11 A network that hears](#11-A-network-that-hears) | What do time and touch take? | four heads and a memory |
+# | [11 A network that hears](#11-A-network-that-hears) | What do time and touch take? | five heads and a memory |
 # | [12 One event after the other](#12-One-event-after-the-other) | How does it learn and write? | piece by piece |
 # | [13 Is it new?](#13-Is-it-new?) | Did it write this, or remember it? | each piece says |
 # | [14 Ten folds](#14-Ten-folds) | How well does each predict unseen pieces? | see the table |

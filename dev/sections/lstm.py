@@ -165,7 +165,7 @@ def fit_windows(network, read, sequences, seed, *, stride, batch_size, epochs,
     optimizer.build(network.trainable_variables)  # or its first update is traced twice
     network.compile(optimizer, "sparse_categorical_crossentropy", jit_compile=False)
     if len(known):
-        every = 1 if stride == 1 else SEQUENCE_LENGTH
+        every = min(stride, SEQUENCE_LENGTH)
         order = deal_windows(len(known), every, np.random.default_rng(seed))
         stop = {"patience": patience, "restore_best_weights": True}
         settings = {"validation_data": read(known.cut(order)),
@@ -311,7 +311,7 @@ def show_training(learning, stopping, seed, epochs):
 # unigram_nats = score_streams(counted, stopping, known)["token"]["nats_per_event"]
 # for nats, word in ((unigram_nats, "unigram"), (min(ngram_curve), "n-gram")):
 #     ax.axhline(nats, color="black", lw=1, linestyle=":")
-#     ax.text(len(losses) + 0.5, nats, word, va="center", backgroundcolor="white")
+#     ax.text(1.01, nats, word, va="center", transform=ax.get_yaxis_transform())
 # ax.set(title="The published LSTM learns", xlabel="epoch", ylabel="nats an event")
 # ax.xaxis.get_major_locator().set_params(integer=True)
 # ax.legend()

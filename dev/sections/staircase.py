@@ -9,11 +9,11 @@
 # 2. *embedding*: give each token numbers of its own in place of its number in the list;
 # 3. *content*: read and say a chord as the notes that it holds;
 # 4. *all keys*: learn from each piece in all twelve keys;
-# 5. *time and touch*: read step, duration, velocity and the place in the bar, and be
+# 5. *time and touch*: read step, duration, velocities and the place in the bar, and be
 #    told when the next event comes before saying what it is;
 # 6. *hands in order*: the expressive network, which looks for intervals along the
 #    keyboard and reads each piece from its beginning, but with a short memory;
-# 7. *memory*: the running averages of the whole piece so far. That is `expressive`.
+# 7. *expressive*: with its memory, the running averages of the whole piece so far.
 
 # %% tags=["active-py"]
 import itertools
@@ -37,7 +37,6 @@ from .expressive import (
 )
 from .lstm import fit_windows, predict_windows
 from .settings import (
-    BATCH_SIZE,
     EPOCHS,
     EXPRESSIVE_FOLD_EPOCHS,
     SEQUENCE_LENGTH,
@@ -49,18 +48,18 @@ from .writing import train_expressive
 STEPS = ("last step", "every step", "embedding", "content", "all keys",
          "time and touch")
 STAIRCASE_EPOCHS, STAIRCASE_BATCH = 14, 16  # windows an update
-LAST_STEP_EPOCHS = 6  # with BATCH_SIZE windows: as many updates as the others have
+LAST_STEP = {"stride": 4, "epochs": 6, "batch_size": 64}  # as many updates as others
 SHORT_MEMORY = {**EXPRESSIVE, "roll_decays": (1.5,), "slow_decays": (4.0,)}  # events
 
 
 def build_step(vocabulary, ideas, seed):
-    """Return the published stack with some ideas, from integers (batch, time, 6).
+    """Return the published stack with some ideas, from integers (batch, time, 7).
 
-    They are token, step, duration, velocity, position and the next event's step.
+    They are token, step, duration, velocities, position and the next event's step.
     """
     seeds, content = itertools.count(1000 * seed), describe_tokens(vocabulary)
-    events = keras.Input((None, 6), dtype="int32")
-    token, *touch, following = (events[..., i] for i in range(6))
+    events = keras.Input((None, 7), dtype="int32")
+    token, *touch, following = (events[..., i] for i in range(7))
     seen, said = [ops.cast(token, "float32")[..., None] / len(vocabulary)], []
     if "embedding" in ideas:
         seen = [make_embedding(len(vocabulary), 64, seeds)(token)]
@@ -86,7 +85,7 @@ def build_step(vocabulary, ideas, seed):
 
 # %% tags=["hide-input"]
 def tell_next(rows):
-    """Return rows of `tabulate` (..., events, 5) with the step of the event behind."""
+    """Return rows of `tabulate` (..., events, 6) with the step of the event behind."""
     return np.concatenate([rows[..., :-1, :], rows[..., 1:, 1:2]], axis=-1)
 
 
@@ -114,10 +113,11 @@ def run_step(idea, learning, stopping, held_out, seed):
         if "all keys" in ideas:
             learnt = encode_all_keys(learning, vocabulary)
         trained = keras.Model(network.input, network.output[:, -1]) if last else network
-        stride = 1 if last else SEQUENCE_LENGTH * len(learnt) // len(learning)
-        epochs = min(LAST_STEP_EPOCHS if last else STAIRCASE_EPOCHS, EPOCHS)
-        fit_windows(trained, read, (learnt, known), seed, stride=stride, epochs=epochs,
-                    batch_size=BATCH_SIZE if last else STAIRCASE_BATCH, patience=epochs)
+        way = LAST_STEP if last else {
+            "stride": SEQUENCE_LENGTH * len(learnt) // len(learning),
+            "epochs": STAIRCASE_EPOCHS, "batch_size": STAIRCASE_BATCH}
+        way = {**way, "epochs": min(way["epochs"], EPOCHS)}
+        fit_windows(trained, read, (learnt, known), seed, patience=EPOCHS, **way)
         predictor = SimpleNamespace(score=score)
     scores = [score_streams(predictor, pieces, vocabulary)["token"]["nats_per_note"]
               for pieces in (held_out, learning[: len(held_out)])]
@@ -127,8 +127,9 @@ def run_step(idea, learning, stopping, held_out, seed):
 
 # %% [markdown]
 # Each step is trained on the same folds, for as many updates, and its best epoch on the
-# held-back pieces is kept; the last two follow the expressive network's own schedule.
-# Epochs are as few as keep the order of the steps.
+# held-back pieces is kept; the last two follow the expressive network's own schedule, and
+# `expressive` comes from the folds above. Epochs are as few as keep the order of the
+# steps.
 
 # %% tags=["active-ipynb", "hide-input"]
 # ideas = (*STEPS, "hands in order")[:: 3 if QUICK_RUN else 1]
@@ -136,21 +137,19 @@ def run_step(idea, learning, stopping, held_out, seed):
 # parts = parts[:STAIRCASE_FOLDS]
 # jobs = [(idea, *part) for idea in ideas for part in parts]
 # results = run_cached(run_step, jobs, CACHE_FOLDER, "steps")
-# first = fold_table[fold_table["fold"] <= len(parts)].groupby("model")
-# by_model = {name: rows[["nats_per_note", "nats_per_note_learnt"]].to_numpy()
-#             for name, rows in first}
-# staircase = {"unigram": by_model["unigram"],
-#              **dict(zip(ideas, np.reshape(results, (len(ideas), -1, 2))))}
-# if "expressive" in by_model:
-#     staircase["memory: expressive"] = by_model["expressive"]
+# measured = dict(zip(ideas, np.reshape(results, (len(ideas), -1, 2))))
+# for name, rows in fold_table[fold_table["fold"] <= len(parts)].groupby("model"):
+#     measured[name] = rows[["nats_per_note", "nats_per_note_learnt"]].to_numpy()
+# order = ("unigram", *ideas, "expressive")
+# staircase = {name: measured[name] for name in order if name in measured}
 # figure, ax = plt.subplots(figsize=TALL)
 # for place, rows in enumerate(staircase.values()):
 #     colour = BASELINE if place == 0 else GENERATED
 #     (unseen, learnt), spread = rows.mean(0), rows[:, 0].std()
 #     ax.errorbar(unseen, place, xerr=spread, fmt="o", color=colour, capsize=3)
 #     ax.plot(learnt, place, "o", color=colour, fillstyle="none")
-# ax.axvline(by_model["ngram"][:, 0].mean(), color="black", lw=1, linestyle=":")
-# ax.text(by_model["ngram"][:, 0].mean(), 0, " n-gram")
+# ax.axvline(measured["ngram"][:, 0].mean(), color="black", lw=1, linestyle=":")
+# ax.text(measured["ngram"][:, 0].mean(), 0, " n-gram")
 # ax.invert_yaxis()
 # ax.set(title="Each step keeps what the steps above it have",
 #        yticks=range(len(staircase)), yticklabels=staircase,
@@ -158,7 +157,7 @@ def run_step(idea, learning, stopping, held_out, seed):
 # save_figure(figure, "staircase")
 
 # %% tags=["active-ipynb", "hide-input"]
-# rows, before = [], by_model["unigram"][:, 0]
+# rows, before = [], staircase["unigram"][:, 0]
 # for name, each in staircase.items():
 #     gain = before - each[:, 0]
 #     rows.append({

@@ -89,7 +89,6 @@ def compare_take(piece, pieces, vocabulary):
     return pd.DataFrame({"this take": ours, "real, from": low, "to": high}).round(3)
 
 
-# %% tags=["hide-input"]
 MOST_EVENTS = 1000  # of a request
 PRIMER = f"{VALIDATION_FOLDER}/mercado_de_madrugada.mid"
 EXAMPLES = (  # start, primer, energy, tempo, changes: a blues, a ballad, a primer
@@ -252,7 +251,6 @@ def serve_page():
     panel.block_thread()
 
 
-# %% tags=["hide-input"]
 if "In" in globals() and "RUN_STARTED" not in globals():  # a kernel, definitions alone
     serve_page()
 

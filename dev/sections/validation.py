@@ -185,7 +185,7 @@ def train_fold(name, trainer, learning, stopping, seed, epochs):
     return Model(name, predictor, vocabulary, rhythm, tempo, settings, sources), losses
 
 
-# %%
+# %% tags=["hide-input"]
 def run_fold(name, trainer, learning, stopping, held_out, seed):
     """Return a fold's row of the cross-validation, its losses and its streams."""
     started = time.perf_counter()
@@ -230,6 +230,14 @@ def cross_validate(names, pieces, folds, seed, cache_folder):
     return pd.DataFrame(rows), losses, pd.DataFrame(streams)
 
 
+def mean_and_spread(table):
+    """Return the mean of each model's columns over the folds, ± one deviation."""
+    groups = table.groupby("model", sort=False)
+    mean, spread = groups.mean(), groups.std().fillna(0)
+    words = mean.map("{:.3f} ± ".format) + spread.map("{:.3f}".format)
+    return words.mask(mean.isna(), "")
+
+
 # %% tags=["active-ipynb"]
 # fold_table, fold_losses, stream_table = cross_validate(
 #     (*BASELINES, *MODELS), training_pieces, folds, SEED, CACHE_FOLDER)
@@ -257,28 +265,19 @@ def cross_validate(names, pieces, folds, seed, cache_folder):
 # an n-gram is no more than that.
 
 
-# %% tags=["hide-input"]
-def mean_and_spread(table):
-    """Return the mean of each model's columns over the folds, ± one deviation."""
-    groups = table.groupby("model", sort=False)
-    mean, spread = groups.mean(), groups.std().fillna(0)
-    words = mean.map("{:.3f} ± ".format) + spread.map("{:.3f}".format)
-    return words.mask(mean.isna(), "")
-
-
 # %% tags=["active-ipynb"]
 # by_stream = stream_table.pivot_table("nats_per_note", ["model", "fold"], "stream")
 # prediction = fold_table.set_index(["model", "fold"])[["nats_per_note", "accuracy"]]
 # prediction["when and which"] = by_stream["token"] + by_stream["step"]
-# prediction["all four streams"] = by_stream.sum(axis=1, min_count=4)
+# prediction["all streams"] = by_stream.sum(axis=1, min_count=5)
 # mean_and_spread(prediction).loc[ranking]
 
 # %% [markdown]
 # `nats_per_note` and `accuracy` are those of the token, which all models predict. The
 # expressive network is told the event's step first, so *when and which*, the step and the
-# token together, is the fair column for it; the last one adds duration and velocity. The
-# tables of section 7 predict each stream from its own past; the published network knows
-# tokens alone.
+# token together, is the fair column for it; the last one adds duration and velocities.
+# The tables of section 7 predict each stream from its own past; the published network
+# knows tokens alone.
 
 # %% tags=["active-ipynb"]
 # nats = fold_table.pivot(index="fold", columns="model", values="nats_per_event")
@@ -299,7 +298,7 @@ def mean_and_spread(table):
 #         shared = np.array([curve[: min(map(len, curves))] for curve in curves])
 #         ax.plot(range(1, shared.shape[1] + 1), shared.mean(0), color=colour, lw=2,
 #                 label=word)
-#     streams = "four streams" if name in FIXED_SCHEDULE else "token"
+#     streams = "five streams" if name in FIXED_SCHEDULE else "token"
 #     ax.set(title=f"{name}: {streams}", xlabel="epoch", ylabel="nats an event")
 #     ax.xaxis.get_major_locator().set_params(integer=True)
 #     ax.legend()
@@ -309,7 +308,7 @@ def mean_and_spread(table):
 # Thin lines are folds, thick ones their mean. A tenth of the learning pieces is held
 # back to watch the training. The published network has soon learnt what it can; the
 # expressive one goes on learning until its schedule ends, by a shorter schedule than the
-# final model's. (The two axes do not compare: the right one adds up four streams. Losses
+# final model's. (The two axes do not compare: the right one adds up five streams. Losses
 # of learnt pieces are measured with dropout on.)
 #
 # The published project gave three numbers, averaged over ten folds, and no definition.
@@ -383,7 +382,9 @@ def load_model(path):
         if network.name in FIXED_SCHEDULE:
             size = size[EVENT_ORDER.index("token")]
             scale = MoodScale(*map(np.array, settings["mood_scale"]))
-            if "pieces_with_changes" not in settings:
+            heads = {f"{stream}_head" for stream in EVENT_ORDER}
+            if (heads - {layer.name for layer in network.layers}
+                    or "pieces_with_changes" not in settings):
                 words = "an older notebook made it"
                 raise ValueError
             predictor = ExpressivePredictor(network, vocabulary, scale)

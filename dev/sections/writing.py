@@ -68,7 +68,8 @@ def measure_events(events, notes):
     keys, mode = np.arange(PITCHES) + LOWEST_PITCH, 0.0
     classes = np.bincount(keys % 12, pitches)
     quarters = max(events[1:, 1].sum() / GRID, 1)
-    velocity = (each * (events[:, 3] + 0.5) * VELOCITY_WIDTH).sum() / each.sum()
+    touch = events[:, 3] + (each - 1) * events[:, 4] + each / 2
+    velocity = touch.sum() * VELOCITY_WIDTH / each.sum()
     if np.std(classes):
         turned = [np.roll(row, key) for row in KEY_PROFILES for key in range(12)]
         major, minor = np.corrcoef([classes, *turned])[0, 1:].reshape(2, 12).max(axis=1)
@@ -88,7 +89,7 @@ def classify_mood(scores, scale):
 
 
 def find_scale(rows, notes):
-    """Return the mood scale of a corpus: rows of integers (events, 4)."""
+    """Return the mood scale of a corpus: rows of integers (events, 5)."""
     measures = np.array([
         measure_events(events[start : start + MOOD_EVENTS], notes) for events in rows
         for start in range(0, max(1, len(events) - MOOD_EVENTS // 2), MOOD_EVENTS)])
@@ -127,7 +128,7 @@ SCHEDULE = {
     "rate": 0.004,  # of AdamW
     "weight_decay": 0.02,
 }
-STREAM_COLUMNS = (1, 0, 2, 3)  # of EVENT_ORDER, where tokens stand before steps
+STREAM_COLUMNS = (1, 0, 2, 3, 4)  # of EVENT_ORDER, where tokens stand before steps
 
 
 class KeyedPieces:
@@ -183,7 +184,7 @@ class KeyedPieces:
                 laid_out = self.describe(piece, key)
                 before, current, heard = (part[own] for part in laid_out)
                 before = np.concatenate([before, told[own, :2]], axis=1)
-                current[:, 5:] *= told[own, 2:]
+                current[:, 6:] *= told[own, 2:]
                 for which, part in enumerate((before, current, heard)):
                     empty = np.empty((*places.shape, part.shape[1]), part.dtype)
                     rows.setdefault(which, empty)[here] = part
@@ -191,7 +192,7 @@ class KeyedPieces:
 
 
 # %% [markdown]
-# One window, one update: the losses of the four streams add up.
+# One window, one update: the losses of the five streams add up.
 
 
 # %%
@@ -222,13 +223,13 @@ def make_update(network, updates):
             loss = tf.reduce_mean(tf.add_n(stream_losses(outputs, current)))
         gradients = tape.gradient(loss, network.trainable_variables)
         optimizer.apply_gradients(zip(gradients, network.trainable_variables))
-        return loss, outputs[4:]
+        return loss, outputs[len(STREAM_COLUMNS) :]
 
     return learn
 
 
 def train_expressive(learning, stopping, vocabulary, seed, epochs, shape=None):
-    """Return a trained predictor and its losses by epoch, four streams together."""
+    """Return a trained predictor and its losses by epoch, five streams together."""
     network = build_expressive(vocabulary, shape or EXPRESSIVE, seed)
     pieces = KeyedPieces(learning, vocabulary)
     predictor = ExpressivePredictor(network, vocabulary, pieces.scale)
@@ -260,7 +261,7 @@ def train_transformer(*arguments):
 # ### How it writes
 #
 # To write, the network reads the seed, then takes one event after the other: each head
-# gives its distribution, a class is drawn, the next head is told. All four draws of all
+# gives its distribution, a class is drawn, the next head is told. All five draws of all
 # pieces side by side are one compiled step. Left alone, the network strays a little more
 # than real pieces do, so that step, token and duration are drawn slightly cooler than
 # temperature 1; `temperature` multiplies that. A requested mood is *guided*: logits move
@@ -268,10 +269,10 @@ def train_transformer(*arguments):
 # changes, but less far.
 
 # %% tags=["hide-input"]
-STREAM_TEMPERATURES = (0.96, 0.94, 0.97, 1.0)  # in EVENT_ORDER, at temperature 1
+STREAM_TEMPERATURES = (0.96, 0.94, 0.97, 1.0, 1.0)  # in EVENT_ORDER, at temperature 1
 GUIDANCE, CHORD_GUIDANCE = 3.0, 1.25  # how far beyond; 1 is no guidance
 LONGEST_JUDGED = 256  # events judged at a time
-# Where streams stand: the last event (streams, 6), for how many cells each key sounds
+# Where streams stand: the last event (streams, 7), for how many cells each key sounds
 # on (streams, 88), past onsets (streams, 96), cells of a bar, cells since the changes
 # began, and the reader's states.
 Stage = namedtuple("Stage", "last left onsets bars cells states")
@@ -280,7 +281,7 @@ Stage = namedtuple("Stage", "last left onsets bars cells states")
 class ExpressivePredictor:
     """The expressive network at work: it judges known events, or writes new ones."""
 
-    streams = 4  # that it writes
+    streams = 1 + len(STREAM_SIZES)  # that it writes
 
     def __init__(self, network, vocabulary, scale):
         self.network, self.vocabulary, self.scale = network, vocabulary, scale
@@ -288,7 +289,7 @@ class ExpressivePredictor:
         self.heads = [network.get_layer(f"{stream}_head") for stream in EVENT_ORDER]
         self.notes = tf.constant(multi_hot(vocabulary))
         self.tops = tf.constant([chord[-1] for chord in vocabulary.chords], tf.int32)
-        signature = [tf.TensorSpec((None, None, 8), tf.int32),
+        signature = [tf.TensorSpec((None, None, 9), tf.int32),
                      tf.TensorSpec((None, None, MEMORY_CELLS), tf.float32),
                      [tf.TensorSpec(state.shape) for state in network.inputs[3:]]]
 
@@ -299,9 +300,10 @@ class ExpressivePredictor:
             heard = tf.cast(heard, tf.float32)
             outputs = network([before, current, heard, *states], training=False)
             nats = tf.stack([row[0] for row in stream_losses(outputs, current)])
-            best = tf.stack([tf.argmax(row[0], 1, tf.int32) for row in outputs[:4]])
+            best = tf.stack([tf.argmax(row[0], 1, tf.int32)
+                             for row in outputs[: self.streams]])
             hits = best == tf.gather(tf.transpose(current[0]), STREAM_COLUMNS)
-            return nats, hits, outputs[4:]
+            return nats, hits, outputs[self.streams :]
 
         self.listen = tf.function(listen, signature, autograph=False)
         self.judge = tf.function(judge, autograph=False)
@@ -329,7 +331,7 @@ class ExpressivePredictor:
         """Return the stage behind one new event of every stream.
 
         `told`: moods (streams, 2), the chords of a chorus by cell (streams, cells, 2),
-        and its cells, or None for no changes; `uniforms`: (pieces, 4) below 1;
+        and its cells, or None for no changes; `uniforms`: (pieces, 5) below 1;
         `banned`: tokens that may not come, −1: none; `cut`: top_p, top_k. If guided,
         the second half has not heard the mood.
         """
@@ -339,7 +341,7 @@ class ExpressivePredictor:
         inputs = [before, stage.onsets[:, None], *stage.states]
         read, roll, *states = self.reader(inputs)
         for number, (stream, head) in enumerate(zip(EVENT_ORDER, self.heads)):
-            position = (last[:, 4] + event["step"]) % stage.bars
+            position = (last[:, 5] + event["step"]) % stage.bars
             time = stage.cells + event["step"]
             current = tf.stack([*event.values(), position], 1)
             known, shut = [], tf.constant([[-1]])
@@ -361,7 +363,7 @@ class ExpressivePredictor:
             settings = (shut, temperatures[number], *cut)
             drawn = draw_classes(logits, uniforms[:, number], *settings)
             event[stream] = tf.tile(drawn, [2]) if guided else drawn
-        token, step, duration, _ = event.values()
+        token, step, duration, *_ = event.values()
         move = tf.gather(self.tops, token) - tf.gather(self.tops, last[:, 0])
         interval = tf.clip_by_value(move, -WIDEST, WIDEST) + WIDEST
         cells = tf.gather(tf.constant(DURATIONS, tf.float32), duration)
@@ -402,7 +404,7 @@ class ExpressivePredictor:
             if not compiled:  # looked up once, not at each event
                 compiled.append(draw.get_concrete_function(*inputs))
             stage = compiled[0](*inputs)
-            return stage.last.numpy()[:pieces, :4], stage
+            return stage.last.numpy()[:pieces, : self.streams], stage
 
         return step, self.read(seeds, moods, begun)
 

@@ -213,7 +213,8 @@ def test_rubbish_is_refused_in_a_sentence_and_the_panel_goes_on(page):
     page.get_by_label("Clear").first.click()
     for megabytes in (3, 12):
         upload(page, f"big {megabytes}.mid", bytes(megabytes * 10**6))
-        expect(page.get_by_text(re.compile("size", re.IGNORECASE)).first).to_be_visible()
+        size = page.get_by_text(re.compile("size", re.IGNORECASE)).first
+        expect(size).to_be_visible()
     assert page.title() != "broken" and page.locator("img[src=x]").count() == 0
     page.reload()
     seen(page)

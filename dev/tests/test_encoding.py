@@ -41,7 +41,8 @@ def test_encoding_what_was_decoded_is_stable(notebook, drawn, size):
     twice = notebook.encode(back, vocabulary)
     for field in ("token", "step"):
         assert np.array_equal(once[field], twice[field])
-    assert np.array_equal(once["velocity"], twice["velocity"])
+    for field in ("velocity", "lower_velocity"):
+        assert np.array_equal(once[field], twice[field])
     assert (twice["duration"] <= once["duration"]).all()  # cut at the next stroke
 
 
@@ -156,6 +157,17 @@ def test_velocity_moves_by_half_a_bin_at_most(notebook, velocity):
     vocabulary = notebook.build_vocabulary([piece], 88)
     (note,) = notebook.decode(notebook.encode(piece, vocabulary), vocabulary)
     assert abs(int(note["velocity"]) - velocity) <= 4 and 1 <= note["velocity"] <= 127
+
+
+def test_a_melody_stands_out_from_its_chord(notebook):
+    """The top note keeps its velocity, the others the mean of theirs."""
+    notes = [(0, 1, 48, 40), (0, 1, 52, 60), (0, 1, 72, 100), (1, 1, 74, 90)]
+    piece = make_piece("melody", notes)
+    vocabulary = notebook.build_vocabulary([piece], 96)
+    events = notebook.encode(piece, vocabulary)
+    assert events[["velocity", "lower_velocity"]].tolist() == [(12, 6), (11, 11)]
+    back = notebook.decode(events, vocabulary)["velocity"].tolist()
+    assert back == [52, 52, 100, 92]
 
 
 # Windows.

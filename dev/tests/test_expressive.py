@@ -82,10 +82,10 @@ def test_shapes_of_what_is_described(notebook, pieces):
     events = notebook.tabulate(notebook.encode(pieces[0], vocabulary))
     before, current, heard = notebook.describe_events(events, vocabulary)
     count = len(events)
-    assert before.shape == (count, 6) and current.shape == (count, 7)
+    assert before.shape == (count, 7) and current.shape == (count, 8)
     assert heard.shape == (count, 88 + 96) and heard.dtype == bool
-    assert np.array_equal(before[1:, :5], events[:-1])
-    assert before[0].tolist() == [0, 0, 0, 0, 0, notebook.START]
+    assert np.array_equal(before[1:, :6], events[:-1])
+    assert before[0].tolist() == [0, 0, 0, 0, 0, 0, notebook.START]
 
 
 def test_keys_sound_until_they_are_released(notebook):
@@ -127,12 +127,12 @@ def test_an_epoch_reads_each_piece_once_in_one_key(notebook, pieces, seed):
         notebook.multi_hot(vocabulary),
     )
     whole = [rows[0] for rows in read_epoch(keyed, 1, 1, seed)[0]]
-    starts = np.flatnonzero(whole[0][:, 5] == notebook.START)
+    starts = np.flatnonzero(whole[0][:, 6] == notebook.START)
     turned = [np.roll(rows, -starts[0], axis=0) for rows in whole]
     parts = [np.split(rows, starts[1:] - starts[0]) for rows in turned]
     found = []
     for *part, heard in zip(*parts, strict=True):
-        moods, before, current = part[0][:, 6:], part[0][:, :6], part[1]
+        moods, before, current = part[0][:, 7:], part[0][:, :7], part[1]
         for number in range(len(pieces)):
             for key in range(-5, 7):
                 moved = notebook.transpose(pieces[number], key)
@@ -206,10 +206,10 @@ def test_single_steps_with_states_equal_a_window(notebook, either):
     for place in range(40):
         part = [tf.constant(array[:, place : place + 1]) for array in parts]
         outputs = network([*part, *states], training=False)
-        states = outputs[4:]
-        for one, other in zip(whole[:4], outputs[:4], strict=True):
+        states = outputs[5:]
+        for one, other in zip(whole[:5], outputs[:5], strict=True):
             assert np.allclose(one[:, place], other[:, 0], atol=1e-4)
-    for one, other in zip(whole[4:], states, strict=True):
+    for one, other in zip(whole[5:], states, strict=True):
         assert np.allclose(one, other, atol=1e-4)
 
 
@@ -223,7 +223,7 @@ def test_a_new_piece_is_not_told_of_the_one_before(notebook, model):
     parts = windows_of(notebook, model, 20)
     twice = [tf.concat([array, array], axis=1) for array in parts]
     outputs, alone = (listen(notebook, model, each) for each in (twice, parts))
-    for sums, expected in zip(outputs[4:6], alone[4:6], strict=True):
+    for sums, expected in zip(outputs[5:7], alone[5:7], strict=True):
         assert np.allclose(sums, expected, atol=1e-5)  # the averages begin anew
 
 
@@ -232,7 +232,7 @@ def test_the_transformer_forgets_the_piece_before(small, pieces):
     parts = windows_of(small, model, 20)
     twice = [tf.concat([array, array], axis=1) for array in parts]
     outputs, alone = (listen(small, model, each) for each in (twice, parts))
-    for logits, expected in zip(outputs[:4], alone[:4], strict=True):
+    for logits, expected in zip(outputs[:5], alone[:5], strict=True):
         assert np.allclose(logits[:, 20:], expected, atol=1e-5)
 
 
@@ -267,8 +267,8 @@ def test_attention_by_hand(notebook):
 
 def test_shapes_of_the_network(notebook, model):
     network = model.predictor.network
-    classes = [output.shape[-1] for output in network.outputs[:4]]
-    assert classes == [49, 96, len(notebook.DURATIONS), 16]
+    classes = [output.shape[-1] for output in network.outputs[:5]]
+    assert classes == [49, 96, len(notebook.DURATIONS), 16, 16]
     assert all(output.dtype == "float32" for output in network.outputs)
 
 
@@ -285,10 +285,10 @@ def test_the_same_seed_gives_the_same_network(small, pieces):
 # Judging.
 
 
-def test_scores_hold_four_streams_of_all_events_but_the_first(notebook, model, pieces):
+def test_scores_hold_all_streams_of_all_events_but_the_first(notebook, model, pieces):
     sequence = notebook.encode(pieces[2], model.vocabulary)
     scores = model.predictor.score(sequence)
-    assert set(scores) == {"token", "step", "duration", "velocity"}
+    assert set(scores) == {"token", *notebook.STREAM_SIZES}
     for nats, hits in scores.values():
         assert nats.shape == hits.shape == (len(sequence) - 1,)
         assert (nats > 0).all() and np.isfinite(nats).all()
@@ -313,8 +313,13 @@ def test_tables_score_every_stream(notebook, pieces):
     vocabulary = notebook.build_vocabulary(pieces, 96)
     uniform, _ = notebook.train_uniform(pieces, [], vocabulary, 0, 0)
     table = notebook.score_streams(uniform, pieces, vocabulary)
+    known = (notebook.encode(piece, vocabulary)["token"][1:] for piece in pieces)
+    tokens = np.concatenate([*known])
+    several = np.mean([len(vocabulary.chords[token]) > 1 for token in tokens])
     for stream, size in {"token": 96, **notebook.STREAM_SIZES}.items():
-        assert table[stream]["nats_per_event"] == pytest.approx(math.log(size))
+        share = several if stream == "lower_velocity" else 1  # a single note's is known
+        nats = pytest.approx(share * math.log(size))
+        assert table[stream]["nats_per_event"] == nats and several < 1
     ngram, _ = notebook.train_ngram(pieces[:2], pieces[2:], vocabulary, 0, 0)
     assert set(ngram.others) == set(notebook.STREAM_SIZES)
     score = notebook.score_streams(ngram, pieces[:2], vocabulary)
@@ -342,7 +347,7 @@ def test_the_loss_adds_up_all_streams_of_the_stopping_pieces(small):
     predictor, losses = train(small, 2, stopping)
     curve = losses["stopping"]
     table = small.score_streams(predictor, stopping, predictor.vocabulary)
-    assert list(table) == ["step", "token", "duration", "velocity"]
+    assert list(table) == list(small.EVENT_ORDER) and len(table) == 5
     total = sum(row["nats_per_event"] for row in table.values())
     assert curve[-1] == pytest.approx(total)
 
@@ -440,7 +445,7 @@ def test_what_is_written_follows_the_network(notebook, model, seed):
     )
     scores = model.predictor.score(np.concatenate([seed, rows[0]]))
     assert not left.any()
-    for stream in ("step", "token", "duration", "velocity"):
+    for stream in notebook.EVENT_ORDER:
         assert scores[stream][1][len(seed) - 1 :].all(), stream
 
 
@@ -476,6 +481,15 @@ def test_a_bundle_comes_back_as_it_was(notebook, either, seed, tmp_path):
         assert np.allclose(one, other)
 
 
+def test_a_bundle_of_four_streams_is_told_from_a_damaged_one(
+    notebook, model, tmp_path, monkeypatch
+):
+    bundle = notebook.save_model(model, tmp_path / "m.zip")
+    monkeypatch.setattr(notebook, "EVENT_ORDER", (*notebook.EVENT_ORDER, "newer"))
+    with pytest.raises(notebook.NotebookError, match="an older notebook made it"):
+        notebook.load_model(bundle)
+
+
 @pytest.mark.parametrize("moods", [{}, {"mood_scale": None}, {"mood_scale": [1]}])
 def test_a_bundle_without_its_moods_is_refused(notebook, model, tmp_path, moods):
     bundle = notebook.save_model(model._replace(settings=moods), tmp_path / "m.zip")
@@ -498,6 +512,30 @@ def test_energy_and_brightness_by_hand(notebook):
     assert hard[0] > soft[0] and hard[1] > soft[1]
     assert soft[2] > measure(minor, 1, 40)[2]
     assert measure([pitch + 12 for pitch in major], 1, 40)[3] == soft[3] + 12
+
+
+def test_energy_counts_each_note_at_its_own_velocity(notebook):
+    """Bins 12 and, for two notes, 6: their middles are 100 and 52."""
+    notes = [(0, 1, 48, 40), (0, 1, 52, 60), (0, 1, 72, 100)]
+    piece = make_piece("chord", notes)
+    vocabulary = notebook.build_vocabulary([piece], 89)
+    events = notebook.tabulate(notebook.encode(piece, vocabulary))
+    measured = notebook.measure_events(events, notebook.multi_hot(vocabulary))
+    assert measured[1] == pytest.approx((100 + 2 * 52) / 3)
+
+
+def test_the_lower_velocity_knows_the_top_one_and_its_own_past(notebook, pieces):
+    vocabulary = notebook.build_vocabulary(pieces, 96)
+    name, seeds = "lower_velocity", itertools.count()
+    head = notebook.build_small_head(vocabulary, 3, name, SMALL, seeds)
+    read, before, current = np.ones((1, 1, 3)), np.ones((1, 1, 9)), np.ones((1, 1, 8))
+    plain = head.predict_on_batch([read, before, current])
+    for array, heard in ((before, [4]), (current, [0, 1, 2, 3, 5])):
+        for column in range(array.shape[-1]):
+            array[..., column] += 1
+            moved = head.predict_on_batch([read, before, current])
+            array[..., column] -= 1
+            assert np.array_equal(moved, plain) == (column not in heard), column
 
 
 def test_terciles_hold_a_third_each(notebook):
@@ -691,10 +729,10 @@ def test_no_step_of_the_staircase_looks_ahead(notebook, pieces, count):
     network = notebook.build_step(vocabulary, notebook.STEPS[:count], 1)
     sequence = notebook.encode(pieces[0], vocabulary)[:31]
     rows = notebook.tell_next(notebook.tabulate(sequence))
-    assert rows.shape == (30, 6) and (rows[:-1, 5] == rows[1:, 1]).all()
+    assert rows.shape == (30, 7) and (rows[:-1, 6] == rows[1:, 1]).all()
     later, told = rows.copy(), rows.copy()
     later[20:] = rows[19:9:-1]
-    told[20, 5] = (rows[20, 5] + 3) % notebook.STREAM_SIZES["step"]
+    told[20, 6] = (rows[20, 6] + 3) % notebook.STREAM_SIZES["step"]
     first, second, third = (
         network.predict_on_batch(each[None])[0] for each in (rows, later, told)
     )

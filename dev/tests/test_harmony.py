@@ -198,7 +198,7 @@ def test_only_the_token_hears_the_chord(notebook, model):
     events = notebook.encode(piece, model.vocabulary)
     chords = notebook.tell_chords(notebook.find_changes(piece), events["step"].cumsum())
     silent, told = (model.predictor.score(events, each) for each in (None, chords))
-    for stream in ("step", "duration", "velocity"):
+    for stream in notebook.STREAM_SIZES:
         assert np.array_equal(silent[stream][0], told[stream][0])
     assert not np.allclose(silent["token"][0], told["token"][0], atol=1e-4)
 
@@ -240,7 +240,7 @@ def test_what_is_written_is_told_what_its_markers_say(notebook, model, seed, ask
 
         def __call__(self, inputs):
             notebook.tf.py_function(
-                lambda current: heard.append(current[0, 0, 5:].numpy().tolist()),
+                lambda current: heard.append(current[0, 0, 6:].numpy().tolist()),
                 [inputs[2]], [])  # fmt: skip
             return heads[1](inputs)
 

@@ -222,7 +222,15 @@ def test_one_number_properties_by_hand(notebook):
     assert numbers["pitch_class_entropy"] == pytest.approx(1)
     assert numbers["pitch_range"] == 16
     assert numbers["note_density"] == pytest.approx(4 / (3 + 1 / 12))
-    assert numbers["velocity_spread"] == 0
+    assert numbers["velocity_spread"] == 0 and np.isnan(numbers["melody_lift"])
+
+
+def test_melody_lift_by_hand(notebook):
+    """The top note less the mean of the others, over events that have others."""
+    notes = [(0, 1, 48, 40), (0, 1, 52, 60), (0, 1, 72, 100), (1, 1, 74, 90)]
+    notes += [(2, 1, 50, 64), (2, 1, 70, 60)]
+    piece = make_piece("melody", notes)
+    assert notebook.describe_music(piece)["melody_lift"] == pytest.approx((50 - 4) / 2)
 
 
 # Is it new?
@@ -454,6 +462,14 @@ def test_a_row_by_hand(notebook):
         "metric": "m", "value": 0.5, "low": 0.4, "high": 0.7, "floor_low": 5,
         "floor_median": 50, "floor_high": 95, "direction": "lower",
     }  # fmt: skip
+
+
+def test_a_measure_that_no_music_has_is_left_out(notebook):
+    """Such as the lift of a melody where no two notes come together."""
+    rows = [{"model": "m", **notebook.make_row(name, 0.5, (0.4, 0.7), [1.0, 2.0], "")}
+            for name in ("two_sample_auc", "polyphony")]  # fmt: skip
+    table = notebook.summarise(pd.DataFrame(rows), ["polyphony", "melody_lift"])
+    assert list(table) == ["polyphony"] and list(table.index)[1:] == ["m"]
 
 
 def test_properties_by_hand(notebook):
