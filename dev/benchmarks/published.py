@@ -25,8 +25,7 @@ def batch_size(every_step):
 
 def make_windows(sequences):
     """Return the windows of some sequences, each with the event behind it."""
-    length = notebook.SEQUENCE_LENGTH
-    return notebook.Windows(sequences, length, 0, length + 1)
+    return notebook.Windows(sequences, notebook.SEQUENCE_LENGTH + 1)
 
 
 def deal_batches(windows, size, every_step, generator):

@@ -79,11 +79,10 @@ class Ngram:
     def probabilities(self, history):
         """Return the distribution of the token that follows a list of tokens."""
         share = np.full(self.size, 1 / self.size)
-        context = history[-self.order or len(history) :]
         for width, (keys, counts) in enumerate(self.tables[: self.order]):
-            if width > len(context):
+            if width > len(history):
                 break
-            recent = context[len(context) - width :]
+            recent = history[len(history) - width :]
             first = self.size * int(ngram_keys(recent, width - 1, self.size)[0])
             found = slice(*np.searchsorted(keys, [first, first + self.size]))
             total = counts[found].sum() + (found.stop - found.start)
@@ -98,7 +97,6 @@ class Ngram:
 
     def predict(self, tokens):
         """Return the distributions (tokens - 1, size) of each token but the first."""
-        tokens = list(map(int, tokens))
         return np.array([self.probabilities(tokens[:i]) for i in range(1, len(tokens))])
 
     def score(self, sequence):
@@ -121,17 +119,16 @@ class Ngram:
                 shut = nothing if number else banned
                 drawn = draw(logits.astype(np.float32), uniforms[:, number], shut)
                 columns.append(drawn.numpy())
-            longer = [[[*row, new] for row, new in zip(past, column.tolist())]
-                      for past, column in zip(histories, columns)]
-            return np.stack(columns, axis=1), longer
+            return np.stack(columns, axis=1), np.dstack([histories, columns])
 
-        return step, [[stream_values(seed, stream).tolist() for seed in seeds]
-                      for stream in tables]
+        return step, np.array([[stream_values(seed, stream) for seed in seeds]
+                               for stream in tables])
 
 
 # %% [markdown]
 # To write, a token is drawn from the distribution. A *temperature* below 1 sharpens it;
-# `top_k` cuts its tail off, then `top_p` that of what is left.
+# `top_k` keeps the k likeliest tokens, `top_p` the likeliest ones that together reach the
+# probability p.
 
 
 # %%
@@ -153,7 +150,7 @@ def draw_classes(logits, uniforms, banned, temperature, top_p, top_k):
         shares = tf.where(shares < least, 0.0, shares)
     cumulative = tf.cumsum(tf.cast(shares, tf.float64), axis=1)
     wanted = tf.minimum(uniforms, 1 - 1e-9)[:, None] * cumulative[:, -1:]
-    return tf.reduce_sum(tf.cast(cumulative <= wanted, tf.int32), axis=1)
+    return tf.searchsorted(cumulative, wanted, side="right")[:, 0]
 
 
 # %% tags=["active-ipynb"]
@@ -195,14 +192,18 @@ def train_unigram(learning, stopping, vocabulary, seed, epochs):
     return tables, {"learning": [], "stopping": []}
 
 
-def compare_tables(tables, sequences):
-    """Return the nats an event of each table on some sequences of integers."""
+def choose_table(tables, sequences, epochs):
+    """Return the table that predicts sequences best, and the nats an event of each.
+
+    Without sequences it is number `epochs`, which the folds chose.
+    """
+    if not sequences:
+        return tables[min(epochs, len(tables)) - 1], []
     known = [row for row in sequences if len(row) > 1]
-    if not known:
-        return [math.nan] * len(tables)
     nats = [[judge(table.predict(row), row[1:])[0] for row in known]
             for table in tables]
-    return [float(np.concatenate(rows).mean()) for rows in nats]
+    curve = [float(np.concatenate(rows).mean()) if rows else math.nan for rows in nats]
+    return tables[int(np.argmin(curve))], curve
 
 
 def train_ngram(learning, stopping, vocabulary, seed, epochs):
@@ -213,14 +214,11 @@ def train_ngram(learning, stopping, vocabulary, seed, epochs):
     """
     ngram = make_tables(encode_all_keys(learning, vocabulary), 5, len(vocabulary))
     known = [encode(piece, vocabulary) for piece in stopping]
-    others, curve = {}, []
+    others = {}
     for stream, table in {**ngram.others, "token": ngram}.items():
-        tables, order = list(map(table.shorten, range(1, 6))), min(epochs, 5)
-        if stopping:
-            values = [stream_values(sequence, stream) for sequence in known]
-            curve = compare_tables(tables, values)
-            order = 1 + int(np.argmin(curve))
-        others[stream] = tables[order - 1]
+        values = [stream_values(sequence, stream) for sequence in known]
+        tables = [table.shorten(order) for order in range(1, 6)]
+        others[stream], curve = choose_table(tables, values, epochs)
     ngram = others.pop("token")
     ngram.others = others
     return ngram, {"learning": [], "stopping": curve}
@@ -236,12 +234,9 @@ def train_memory(learning, stopping, vocabulary, seed, epochs):
     """
     bigram, _ = train_ngram(learning, [], vocabulary, seed, 2)
     tables = [bigram.shorten(2, share) for share in MEMORY_SHARES]
-    curve, best = [], min(epochs, len(tables)) - 1
-    if stopping:
-        known = [encode(piece, vocabulary)["token"] for piece in stopping]
-        curve = compare_tables(tables, known)
-        best = int(np.argmin(curve))
-    return tables[best], {"learning": [], "stopping": curve}
+    known = [encode(piece, vocabulary)["token"] for piece in stopping]
+    memory, curve = choose_table(tables, known, epochs)
+    return memory, {"learning": [], "stopping": curve}
 
 
 # %% [markdown]
@@ -268,7 +263,7 @@ def score_streams(predictor, pieces, vocabulary):
     for stream in scores[0]:
         nats, hits = np.hstack([score[stream] for score in scores])
         if stream == "lower_velocity":
-            nats = nats * (sizes > 1)
+            nats, hits = nats * (sizes > 1), np.maximum(hits, sizes == 1)
         row = (nats.mean(), nats.sum() / sizes.sum(), hits.mean())
         table[stream] = dict(zip(names, map(float, row)))
     return table
@@ -291,7 +286,7 @@ def hold_back(indices, seed):
 # ax.plot(range(1, 6), ngram_curve, "o-", color=BASELINE)
 # ax.axhline(math.log(len(vocabulary)), color="black", linestyle=":")
 # ax.text(5, math.log(len(vocabulary)), "a uniform guess", va="top", ha="right")
-# ax.set(title="How much context helps a table, on unseen pieces", xticks=range(1, 6),
+# ax.set(title="How much context helps a table, on held-back pieces", xticks=range(1, 6),
 #        xlabel="order of the n-gram", ylabel="nats an event")
 # save_figure(figure, "ngram_orders")
 
@@ -303,10 +298,10 @@ def hold_back(indices, seed):
 
 # %% [markdown]
 # One model writes many pieces side by side, each with its own random numbers, so that a
-# piece does not depend on its neighbours. Small models fall into loops: a bar, a note
-# even, for ever. A guard knows a loop when it hears the same one to eight events four
-# times in a row (and for a dozen events at least), draws again without the token that
-# would prolong it, and counts how often.
+# piece does not depend on its neighbours. A model that keeps to what it trusts most can
+# fall into a loop: a bar, a note even, for ever. A guard knows a loop when it hears the
+# same one to eight events four times in a row (and for a dozen events at least), draws
+# again without the token that would prolong it, and counts how often.
 #
 # The published model knows tokens and no time: the published project put every note half
 # a quarter after the last. Here its steps, durations and velocities are drawn from events
@@ -319,6 +314,8 @@ LONGEST_LOOP, LOOP_TURNS, LOOP_EVENTS = 8, 4, 12
 def closes_loop(history, tokens):
     """Return which streams (streams, events) would loop if their next tokens came."""
     looping, heard = np.zeros(len(tokens), bool), np.column_stack([history, tokens])
+    if not (history[:, -LONGEST_LOOP:] == tokens[:, None]).any():
+        return looping
     for period in range(1, LONGEST_LOOP + 1):
         width = max(LOOP_TURNS * period, LOOP_EVENTS)
         if heard.shape[1] >= width:

@@ -10,6 +10,7 @@
 import math
 import os
 import re
+import struct
 import zlib
 from collections import Counter, namedtuple
 from dataclasses import dataclass, replace
@@ -77,10 +78,10 @@ class Piece:
 def release_keys(notes):
     """Return notes cut where their key is struck again, none struck twice at once."""
     ordered = notes[np.lexsort((notes["onset"], notes["pitch"]))]
-    same_key = ordered["pitch"][1:] == ordered["pitch"][:-1]
-    room = np.append(np.where(same_key, np.diff(ordered["onset"]), np.inf), np.inf)
-    ordered["duration"] = np.minimum(ordered["duration"], room[: len(notes)])
-    return np.sort(ordered[room[: len(notes)] > 0], order=("onset", "pitch"))
+    same_key = np.diff(ordered["pitch"], append=-1) == 0
+    room = np.where(same_key, np.diff(ordered["onset"], append=np.inf), np.inf)
+    ordered["duration"] = np.minimum(ordered["duration"], room)
+    return np.sort(ordered[room > 0], order=("onset", "pitch"))
 
 
 # %% [markdown]
@@ -107,11 +108,9 @@ def split_file(data):
     if start < 0:
         what = "not a MIDI file: it has no MThd header"
         raise MidiFileError(what if data else "empty: the file has no bytes")
-    header = data[start + 4 : start + 14]
-    if len(header) < 10:
+    if len(data) < start + 14:
         raise MidiFileError("truncated: the file ends within its header")
-    length, kind, division = (int.from_bytes(header[i:j], "big")
-                              for i, j in ((0, 4), (4, 6), (8, 10)))
+    length, kind, _, division = struct.unpack_from(">IHHH", data, start + 4)
     if kind > 1:
         what = "independent patterns, not one piece" if kind == 2 else "unknown"
         raise MidiFileError(f"MIDI format {kind} ({what}); save it as format 0 or 1")
@@ -173,8 +172,8 @@ def read_events(tracks):
             status = track[position] if position < len(track) else 0xFE
             position += status >= 0x80
             if status in (0xF0, 0xF7, 0xFF):
-                start = position - 1
-                length, position = read_number(track, position + (status == 0xFF))
+                kind, start = status, position - 1
+                length, position = read_number(track, position + (kind == META))
                 position += length
                 message = track[start:position]
             elif status >= 0xF8:
@@ -193,14 +192,13 @@ def read_events(tracks):
                 event.read(message)
             except (music21.midi.MidiException, IndexError, ValueError):
                 continue  # a message cut short by damage: the notes around it count
-            status, data = message[0] & 0xF0, message[1:]
-            if message[0] >= 0xF0:
-                status, data = message[0], bytes(event.data)
-                data = data if status < 0xFF else message[1:2] + data
+            data = message[1:]
+            if kind >= SYSTEM:
+                data = message[1:2] + event.data if kind == META else event.data
                 port = data[1] if message[:2] == b"\xff\x21" and len(data) > 1 else port
-            bank = status == CONTROL and data[0] == BANK
-            rank = 1 if bank or status == PROGRAM else 2 * (status != SYSTEM)
-            events.append((tick, rank, number, 16 * port + event.channel, status, data))
+            bank = kind == CONTROL and data[0] == BANK
+            rank = 1 if bank or kind == PROGRAM else 2 * (kind != SYSTEM)
+            events.append((tick, rank, number, 16 * port + event.channel, kind, data))
     return sorted(events, key=lambda row: row[:2])
 
 
@@ -219,8 +217,7 @@ RESET = re.compile(rb"\x7e.\x09[\x01\x03]|\x41.\x42\x12\x40\x00\x7f\x00|"
                    rb"\x43.\x4c\x00\x00\x7e\x00", re.DOTALL)  # of GM, GS, XG
 RHYTHM = re.compile(rb"\x41.\x42\x12\x40([\x10-\x1f])\x15(.)|"
                     rb"\x43.\x4c\x08([\0-\x0f])\x07(.)", re.DOTALL)  # of GS, XG
-PLAYED = np.dtype([("onset", "i8"), ("end", "i8"), ("pitch", "i2"), ("velocity", "i2")]
-                  + [("instrument", "i2")])
+PLAYED = np.dtype([*NOTE.descr, ("instrument", "i2")])  # times in ticks
 
 
 class Keys:
@@ -255,7 +252,7 @@ class Keys:
             onset, velocity, instrument = self.sounding.pop(key)
             self.down.discard(key)
             self.ringing.get(key[::2], set()).discard(key)
-            self.played.append((onset, tick, key[-1], velocity, instrument))
+            self.played.append((onset, tick - onset, key[-1], velocity, instrument))
 
     def damp(self, tick, voice, keys):
         """End those of a voice's keys that neither a finger nor a pedal holds."""
@@ -351,17 +348,15 @@ def keep_piano(played, division):
     remarks = [] if piano.any() else ["no piano: another instrument is read as one"]
     piano = piano if piano.any() else pitched
     on_keys = (played["pitch"] >= LOWEST_PITCH) & (played["pitch"] <= HIGHEST_PITCH)
-    kept = np.sort(played[piano & on_keys], order=("onset", "pitch", "end"))
-    struck = np.empty(len(kept), dtype=NOTE)  # times in ticks, until all is cut
-    struck["onset"] = kept["onset"]
-    struck["duration"] = np.maximum(kept["end"] - kept["onset"], 1)
-    struck["pitch"], struck["velocity"] = kept["pitch"], kept["velocity"]
+    kept = np.sort(played[piano & on_keys], order=("onset", "pitch", "duration"))
+    struck = kept[[*NOTE.names]].astype(NOTE)  # times in ticks, until all is cut
+    struck["duration"] = np.maximum(struck["duration"], 1)
     notes = release_keys(struck)
     places = struck[["onset", "pitch"]]
     last = np.append(places[1:] != places[:-1], True)[: len(struck)]
     cut = np.sum(notes["duration"] < struck["duration"][last])
-    notes["onset"], notes["duration"] = (notes[name] / division
-                                         for name in ("onset", "duration"))
+    notes["onset"] /= division
+    notes["duration"] /= division
     counts = {"drums": np.sum(~pitched), "other instruments": np.sum(pitched & ~piano),
               "beyond the 88 keys": np.sum(piano & ~on_keys),
               "struck twice at once": len(struck) - len(notes)}
@@ -373,20 +368,19 @@ def keep_piano(played, division):
 
 def read_maps(events, division):
     """Return tempos, time signatures and markers of a piece, as `Piece` holds them."""
-    tempos, metres, markers = {0.0: 1 / 120}, {0.0: (4, 4)}, []
+    tempos, metres, markers = {0.0: 1 / 120}, {0.0: (0.0, 4, 4)}, []
     for tick, *_, status, data in events:
-        kind = data[0] if status == META else None
+        at, kind = tick / division, data[0] if status == META else None
         if kind == MetaEvents.SET_TEMPO and len(data) >= 4:
             if microseconds := int.from_bytes(data[1:4], "big"):
-                tempos[tick / division] = microseconds / 60e6
+                tempos[at] = microseconds / 60e6
         elif kind == MetaEvents.TIME_SIGNATURE and len(data) >= 3:
             beats, unit = data[1], 2 ** data[2]
             if unit <= 64 and 4 * beats / unit >= SHORTEST_BAR:
-                metres[tick / division] = beats, unit
+                metres[at] = at, beats, unit
         elif kind == MetaEvents.MARKER:
-            markers.append((tick / division, data[1:80].decode("utf-8", "replace")))
-    metres = tuple((at, *metre) for at, metre in metres.items())
-    return tuple(tempos.items()), metres, tuple(markers)
+            markers.append((at, data[1:80].decode("utf-8", "replace")))
+    return tuple(tempos.items()), tuple(metres.values()), tuple(markers)
 
 
 def mean_tempo(tempos, start, end):
@@ -441,7 +435,7 @@ def parse_bytes(data, name):
 #     display(pd.DataFrame(parse_midi(path).notes[:5]))
 
 # %% [markdown]
-# The first five notes of one file: that is all that the notebook knows of music.
+# The first five notes of one file: a note is these four numbers.
 #
 # ### A folder of pieces
 #
@@ -488,6 +482,13 @@ def group_notes(piece):
     """Return the grid cells in which notes start, and each note's cell's number."""
     cells = np.rint(piece.notes["onset"] * GRID).astype(np.int64)
     return np.unique(cells, return_inverse=True)
+
+
+def place_in_bars(piece):
+    """Return the onset cells of a piece, their bars' numbers and places in them."""
+    cells, lines = group_notes(piece)[0], np.rint(piece.bars() * GRID).astype(int)
+    numbers = np.searchsorted(lines, cells, "right") - 1
+    return cells, numbers, cells - lines[numbers]
 
 
 def describe_piece(piece):

@@ -30,6 +30,7 @@ from .corpus import (
     NOTE,
     PITCHES,
     group_notes,
+    place_in_bars,
     release_keys,
 )
 from .settings import GRID, NotebookError
@@ -54,28 +55,24 @@ class Vocabulary:
     def __init__(self, chords):
         self.chords = tuple(tuple(int(pitch) for pitch in chord) for chord in chords)
         self.tokens = {chord: token for token, chord in enumerate(self.chords)}
+        self.spellings = {chord: (token,) for chord, token in self.tokens.items()}
         self.from_bass = {}  # chords by their lowest pitch
         for token, chord in enumerate(self.chords):
-            if len(chord) > 1:
-                row = (len(chord), -token, sum(1 << pitch for pitch in chord), token)
-                self.from_bass.setdefault(chord[0], []).append(row)
-        self.spellings = {}
+            row = -len(chord), token, chord
+            self.from_bass.setdefault(chord[0], []).append(row)
 
     def __len__(self):
         return len(self.chords)
 
     def spell(self, pitches):
         """Return the tokens of some pitches: the largest known chords, then notes."""
-        if pitches in self.tokens:
-            return (self.tokens[pitches],)
         if pitches not in self.spellings:
-            rest, tokens = sum(1 << pitch for pitch in pitches), []
-            known = [row for pitch in pitches for row in self.from_bass.get(pitch, ())]
-            for _, _, mask, token in sorted(known, reverse=True):
-                if mask & ~rest == 0:
+            rest, tokens = set(pitches), []
+            known = [row for pitch in pitches for row in self.from_bass[pitch]]
+            for _, token, chord in sorted(known):
+                if rest.issuperset(chord):
+                    rest.difference_update(chord)
                     tokens.append(token)
-                    rest &= ~mask
-            tokens += [self.tokens[pitch,] for pitch in pitches if rest >> pitch & 1]
             self.spellings[pitches] = tuple(sorted(tokens, key=self.chords.__getitem__))
         return self.spellings[pitches]
 
@@ -110,14 +107,10 @@ def build_vocabulary(pieces, size):
 
 def encode(piece, vocabulary):
     """Return a piece's events: an array of EVENT, one row a token."""
-    cells, events, last = group_notes(piece)[0], [], 0
-    lines, starts = (np.rint(GRID * np.array(onsets)) for onsets in
-                     (piece.bars(), [start for start, *_ in piece.metres]))
-    positions = cells - lines[np.searchsorted(lines, cells, "right") - 1]
-    parts = np.searchsorted(starts, cells, "right") - 1
-    rows = zip(list_groups(piece), positions.tolist(), parts.tolist())
-    for (cell, group), position, part in rows:
-        metre = piece.metres[part][1:]
+    (_, _, positions), events, last = place_in_bars(piece), [], 0
+    starts = np.rint([GRID * start for start, *_ in piece.metres]).tolist()
+    for (cell, group), position in zip(list_groups(piece), positions.tolist()):
+        metre = piece.metres[bisect(starts, cell) - 1][1:]
         for token in vocabulary.spell(tuple(group)):
             durations, velocities = zip(*(group[p] for p in vocabulary.chords[token]))
             cells = max(sorted(durations)[len(durations) // 2] * GRID, 1)
@@ -190,11 +183,10 @@ def transpose(piece, semitones):
 # %%
 def count_lost_notes(piece, vocabulary):
     """Return how many notes differ, on the grid, after encoding and decoding."""
-    both = []
-    for notes in (piece.notes, decode(encode(piece, vocabulary), vocabulary)):
-        cells = np.rint(notes["onset"] * GRID).astype(np.int64)
-        both.append(Counter(zip(cells.tolist(), notes["pitch"].tolist())))
-    return ((both[0] - both[1]) + (both[1] - both[0])).total()
+    one, other = (
+        Counter(zip(np.rint(notes["onset"] * GRID).tolist(), notes["pitch"].tolist()))
+        for notes in (piece.notes, decode(encode(piece, vocabulary), vocabulary)))
+    return ((one - other) + (other - one)).total()
 
 
 def count_tokens(sequences, size):
@@ -207,9 +199,10 @@ def count_tokens(sequences, size):
 # print(f"{len(all_pieces)} pieces encoded and decoded; {lost} notes lost or changed.")
 
 # %% [markdown]
-# What the grid changes is time: an onset moves by at most half a cell, 1/24 of a quarter
-# note. The next plot shows how often each token occurs. The published project counts
-# 24,483 notes and 548 unique ones; the statistics below are in its terms.
+# What is lost is fine time and touch: an onset moves by at most half a cell, 1/24 of a
+# quarter note, and durations and velocities go to the nearest bin. The next plot shows
+# how often each token occurs. The published project counts 24,483 notes and 548 unique
+# ones; the statistics below are in its terms.
 
 
 # %% tags=["active-ipynb", "hide-input"]
@@ -233,41 +226,37 @@ def count_tokens(sequences, size):
 
 # %% tags=["hide-input"]
 class Windows(Sequence):
-    """The runs of successive events of some sequences, cut when asked for.
+    """The runs of `width` successive events of some sequences, cut when asked for.
 
-    Window i holds `width` events (0: a single one) from its place + `shift` on; at
-    least `length` + 1 events follow each place. Its first step is its place in the bar.
+    `more`: events that must follow each. Its first step is its place in the bar.
     """
 
-    def __init__(self, sequences, length, shift, width):
-        self.events = np.concatenate([np.empty(0, dtype=EVENT), *sequences])
-        self.shift, self.width = shift, width
+    def __init__(self, sequences, width, more=0):
+        self.events = np.concatenate([np.empty(0, EVENT), *sequences])
+        self.width = width
         left = [np.arange(len(sequence), 0, -1) for sequence in sequences]
-        self.places = np.flatnonzero(np.concatenate([[0], *left])[1:] > length)
+        self.places = np.flatnonzero(np.concatenate([[0], *left])[1:] >= width + more)
 
     def __len__(self):
         return len(self.places)
 
     def __getitem__(self, index):
-        if self.width:
-            return self.cut([index])[0]
-        return self.events[self.places[index] + self.shift]
+        return self.cut([index])[0]
 
     def cut(self, indices):
         """Return the windows at some indices as one array (indices, width)."""
-        starts = self.places[indices] + self.shift
-        events = self.events[starts[:, None] + np.arange(self.width)]
+        events = self.events[self.places[indices][:, None] + np.arange(self.width)]
         events["step"][:, 0] = events["position"][:, 0]
         return events
 
 
 def make_windows(sequences, length):
     """Return what a model reads, windows of `length` events, and the next event."""
-    if all(len(sequence) <= length for sequence in sequences):
+    windows = Windows(sequences, length, 1)
+    if not len(windows):
         raise NotebookError(f"No piece has more than {length} events: use longer "
                             "pieces, or a smaller SEQUENCE_LENGTH.")
-    windows = Windows(sequences, length, 0, length)
-    return windows, Windows(sequences, length, length, 0)
+    return windows, windows.events[windows.places + length]
 
 
 # %% tags=["active-ipynb"]
@@ -283,8 +272,9 @@ def make_windows(sequences, length):
 #     "Events that continue a spelled chord": f"{spelled / events:.1%}"}})
 
 # %% [markdown]
-# One window, then: 40 events, and the one to predict. Above the notes that they stand
-# for, below all that the published network is told, each token's place in the vocabulary.
+# One window, then: 40 events, and the one to predict. The upper panel shows their notes,
+# the lower one all that the published network is given: each token's place in the
+# vocabulary.
 
 # %% tags=["active-ipynb", "hide-input"]
 # window, target = features[0], targets[0]

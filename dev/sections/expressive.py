@@ -1,7 +1,7 @@
 # %% [markdown]
 # ## 11 A network that hears
 #
-# **What does time and touch take?** The published network reads one number and forgets
+# **What do time and touch take?** The published network reads one number and forgets
 # the rest. The *expressive* network reads and writes all five streams. It has two halves.
 # The *reader* listens: it takes in each event as it comes and keeps, in an LSTM and in a
 # few running averages, what it has heard. Five *heads* then choose the next event, each
@@ -83,8 +83,6 @@ def describe_events(events, vocabulary):
 
 
 # %% [markdown]
-# **Try it:** nothing here is heard before it is trained; section 15 takes it apart.
-#
 # ### Memory
 #
 # An LSTM forgets the key of a piece within a few bars. *Running averages* do not: each
@@ -125,7 +123,8 @@ class Memory(layers.Layer):
 #
 # The published network could not know that two chords share notes. Here each token is
 # described by its *content*: its notes, its lowest and its highest note, its pitch
-# classes, its size and its shape.
+# classes, its size and its shape. Below it, layers are made so that their first
+# weights and their dropout depend on the given seeds and nothing else.
 
 
 # %%
@@ -145,14 +144,6 @@ def describe_tokens(vocabulary):
     return np.concatenate(parts, axis=1, dtype=np.float32)
 
 
-# %% [markdown]
-# ### Layers
-#
-# Layers are made here, so that their first weights and their dropout depend on the given
-# seeds and nothing else.
-
-
-# %%
 def make_dense(units, activation, seeds):
     """Return a dense layer."""
     first = keras.initializers.GlorotUniform(next(seeds))
@@ -341,7 +332,7 @@ def listen_transformer(seen, start, states, shape, seeds):
 # tones of the chord that it is told, in all octaves. A *convolution*
 # along the pitch axis looks for patterns of intervals in them, wherever on the keyboard
 # they lie, so that what is learnt in one key holds in all. The head weighs the patterns
-# and so gives each pitch an energy; a token's logit adds up those of its content. At
+# and so gives each pitch a score; a token's logit adds up those of its content. At
 # step 0 some tokens cannot follow: a chord outside the vocabulary is spelled from the
 # bass up, and no key is struck twice at once.
 
@@ -389,13 +380,13 @@ def build_token_head(vocabulary, width, shape, seeds):
     last = layers.Permute((1, 3, 2))(layers.Reshape((-1, 3, PITCHES))(last))
     rolls = [last, 8 * roll] + [ops.cast(each, "float32")[..., None]
                                 for each in (sounding, *chord)]
-    rolls = layers.Permute((2, 1, 3))(layers.Concatenate()(rolls))  # faster gradient
     first = keras.initializers.GlorotUniform(next(seeds))
-    find = layers.Conv2D(filters, (shape["kernel"], 1), padding="same",
+    find = layers.Conv2D(filters, (1, shape["kernel"]), padding="same",
                          activation="relu", kernel_initializer=first)
     weights = make_dense(filters * 3, None, seeds)(hidden)
     weights = layers.Reshape((-1, filters, 3))(weights)
-    energies = ops.einsum("bptf,btfo->btop", find(rolls), weights)
+    found = find(layers.Concatenate()(rolls))  # (batch, time, 88, filters)
+    energies = ops.einsum("btpf,btfo->btop", found, weights)
     energies = layers.Reshape((-1, 3 * PITCHES))(energies)
     rest = ((0, 0), (0, 0), (0, content.shape[1] - 3 * PITCHES))
     said = make_dense(content.shape[1], None, seeds)(hidden) + ops.pad(energies, rest)

@@ -48,17 +48,15 @@ def make_folds(pieces, n_splits, seed):
 # %%
 def compare_splits(sequences, length, size, seed):
     """Return the scores of a 5-gram with windows, or whole pieces, held out."""
-    windows = Windows(sequences, length, 0, length + 1)
-    tokens = windows.cut(np.arange(len(windows)))["token"]
+    tokens = Windows(sequences, length + 1).cut(slice(None))["token"]
     chosen = np.random.default_rng(seed).random(len(tokens)) < 0.1
     leaky, asked = Ngram(tokens[~chosen], 5, size), tokens[chosen]
-    given = np.array([leaky.probabilities(list(row[-5:-1])) for row in asked])
+    given = np.array([leaky.probabilities(row[-5:-1]) for row in asked])
     unseen, *seen = (sequence["token"] for sequence in sequences)
     honest = Ngram(seen, 5, size).predict(unseen)
-    rows = {"windows at random": judge(given, asked[:, -1]),
-            "whole pieces": judge(honest, unseen[1:])}
-    means = {name: np.mean(both, axis=1) for name, both in rows.items()}
-    return pd.DataFrame(means, ["nats_per_event", "accuracy"]).T
+    rows = {"windows at random": np.mean(judge(given, asked[:, -1]), axis=1),
+            "whole pieces": np.mean(judge(honest, unseen[1:]), axis=1)}
+    return pd.DataFrame(rows, ["nats_per_event", "accuracy"]).T
 
 
 # %% tags=["active-ipynb"]
@@ -68,5 +66,5 @@ def compare_splits(sequences, length, size, seed):
 # %% [markdown]
 # The same table, the same pieces, the four longest: with windows dealt at random it
 # seems to know most of the music by heart, because it does. Held-out pieces show what
-# it has learnt. Accuracies far above a fifth, with real jazz, are a sign of a leak and
-# not of a model.
+# it has learnt: in nats, hardly more than a uniform guess. The best network here is right
+# one time in seven (section 14); an accuracy far above that suggests a leak.

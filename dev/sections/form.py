@@ -19,8 +19,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from .baselines import score_streams
-from .corpus import group_notes
-from .evaluation import place_in_bars
+from .corpus import group_notes, place_in_bars
 from .harmony import tell_chords
 
 # %% tags=["hide-input"]
@@ -32,14 +31,10 @@ SEGMENTS = {"structureness_4_8": range(4, 9), "structureness_8_16": range(8, 17)
 def left_hand_recurrence(piece):
     """Return the mean over bars of the best Jaccard index with an earlier one."""
     low = replace(piece, notes=piece.notes[piece.notes["pitch"] < MIDDLE_C])
-    bars = [set() for _ in range(RECURRENCE_BARS)]
-    if len(low.notes):
-        _, numbers, places = place_in_bars(low)
-        of_notes = group_notes(low)[1]
-        for i, pitch in zip(of_notes.tolist(), low.notes["pitch"].tolist()):
-            if numbers[i] < len(bars):
-                bars[numbers[i]].add((int(places[i]), pitch % 12))
-    bars = [bar for bar in bars if bar]
+    (_, numbers, places), of_notes, bars = place_in_bars(low), group_notes(low)[1], {}
+    for i, pitch in zip(of_notes, low.notes["pitch"] % 12):
+        bars.setdefault(numbers[i], set()).add((places[i], pitch))
+    bars = [bar for number, bar in bars.items() if number < RECURRENCE_BARS]
     best = [max(len(bar & other) / len(bar | other) for other in bars[:i])
             for i, bar in enumerate(bars) if i]
     return float(np.mean(best)) if best else np.nan
@@ -74,29 +69,27 @@ def find_fitness(similarity, length):
     """
     bars = len(similarity)
     cut = np.lib.stride_tricks.sliding_window_view(similarity, length, axis=1)
-    rows = []  # (score, bars covered less the row, cells) of (segments, length + 1)
+
+    def end_path(last, row):
+        ended = last[:, :, -1] + np.array([0, row - 1, 0])[:, None]
+        return np.where(ended[0] > last[0, :, 0], ended, last[:, :, 0])
+
+    # (score, bars covered less the row, cells) of (segments, length + 1)
+    before = last = np.full((3, cut.shape[1], length + 1), -np.inf, np.float32)
+    last[:, :, 0] = 0
     for row, values in enumerate(cut):
-        now = np.full((3, len(values), length + 1), -np.inf, np.float32)
-        if row:
-            last = rows[-1]
-            ended = last[:, :, -1] + np.array([0, row - 1, 0])[:, None]
-            better = ended[0] > last[0, :, 0]
-            now[:, :, 0] = np.where(better, ended, last[:, :, 0])
-            skipped = np.roll(last, 1, 2)
-            skipped[:, :, :2] = -np.inf  # no path skips its own beginning
-            ways = [each[:, :, 1:-1] for each in
-                    (last, skipped, rows[-2] if row > 1 else skipped)]
-            best = np.argmax([way[0] for way in ways], axis=0)
-            now[:, :, 2:] = np.choose(best, ways)
-        else:
-            now[:, :, 0] = 0
+        skipped = np.roll(last, 1, 2)
+        skipped[:, :, :2] = -np.inf  # no path skips its own beginning
+        ways = [each[:, :, 1:-1] for each in (last, skipped, before)]
+        best = np.argmax([way[0] for way in ways], axis=0)
+        now = np.empty_like(last)
+        now[:, :, 0] = end_path(last, row)
         now[:, :, 1] = now[:, :, 0] + np.array([0, 1 - row, 0])[:, None]
+        now[:, :, 2:] = np.choose(best, ways)
         now[0, :, 1:] += values
         now[2, :, 1:] += 1
-        rows.append(now)
-    ended = rows[-1][:, :, -1] + np.array([0, bars - 1, 0])[:, None]
-    better = ended[0] > rows[-1][0, :, 0]
-    score, covered, cells = np.where(better, ended, rows[-1][:, :, 0])
+        before, last = last, now
+    score, covered, cells = end_path(last, bars)
     score = np.maximum(score - length, 0) / np.maximum(cells, 1)
     covered = np.maximum(covered - length, 0) / bars
     return 2 * score * covered / np.maximum(score + covered, 1e-12)
@@ -153,7 +146,8 @@ def describe_form(pieces):
 # form = pd.DataFrame(
 #     {"model": name, **row, "n_pieces": len(each), "n_events": length * len(each)}
 #     for name, each in zip(long, rows)
-#     for row in evaluate_properties(each, real, FLOOR_REPEATS, generator))
+#     for row in evaluate_properties(each, real, FLOOR_REPEATS,
+#                                    np.random.default_rng(SEED)))
 # evaluation = pd.concat([evaluation, form], ignore_index=True)
 # save_table(evaluation.assign(run=RUN_KIND), "evaluation")
 # summarise(evaluation, [*SEGMENTS, "left_hand_recurrence", "rests"])
@@ -161,15 +155,16 @@ def describe_form(pieces):
 # %% [markdown]
 # Real pieces come back to what they have played, after 16 bars and more; left alone, no
 # model here does so more than random notes do. The expressive network keeps a manner for
-# a few bars, and has no idea of a chorus. Changes give it one (those of the held-out
-# pieces: the form is theirs, the notes are its own). The loop shows the other side: it
-# recurs all the time, far beyond real music, so more is not better.
+# a few bars, and has no idea of a chorus. Changes (those of the held-out pieces: the form
+# is theirs, the notes are its own) bring the harmony round again; the left hand repeats
+# itself no more than before. The loop shows the other side: it recurs all the time, far
+# beyond real music, so more is not better.
 #
 # ### Does it follow?
 #
 # Lead sheet in, performance out. The shares of section 10, for the held-out pieces over
 # their own changes and over the next piece's, and for what the network writes from the
-# same seeds and random numbers, told those changes or nothing:
+# same seeds and random numbers, given those changes or none:
 
 
 # %% tags=["active-ipynb", "hide-input"]
@@ -184,7 +179,8 @@ def describe_form(pieces):
 #     asked = [piece.markers for piece in told]
 #     parts = {"real, its own": (with_changes, own),
 #              "real, the next piece's": (with_changes, others),
-#              "network, untold": (untold, asked), "network, told": (told, asked)}
+#              "network, without them": (untold, asked),
+#              "network, given them": (told, asked)}
 #     following = pd.DataFrame({"music": name, **follow_changes(*pair)}
 #                              for name, pairs in parts.items() for pair in zip(*pairs))
 #     save_table(following.assign(run=RUN_KIND), "changes")
@@ -203,13 +199,13 @@ def describe_form(pieces):
 #     nats = np.array([[score_told(model, piece, rows) for rows in (mine, (), other)]
 #                      for piece, mine, other in zip(with_changes, own, others)])
 #     display(Markdown(
-#         "Told its own changes, a token of a held-out piece costs {:.3f} nats a note; "
-#         "told nothing {:.3f}; told the next piece's {:.3f}. ".format(*nats.mean(0))
+#         "Given its own changes, a token of a held-out piece costs {:.3f} nats a note; "
+#         "without any {:.3f}; given the next piece's {:.3f}. ".format(*nats.mean(0))
 #         + f"In {np.sum(nats[:, 0] < nats[:, 1])} of {len(nats)} pieces they help."))
 
 # %% [markdown]
 # Dots are pieces, lines their means. The first row is what to reach, the second what
-# chance gives; untold, the network goes its own way.
+# chance gives; without changes the network goes its own way.
 #
 # ### Conclusions
 #
@@ -225,17 +221,19 @@ def describe_form(pieces):
 #          | ((evaluation["low"] > evaluation["floor_high"])
 #             & (evaluation["direction"] != "higher")))
 # outside = evaluation[worse].groupby("model")["metric"].apply(", ".join)
-# for name in MODELS:
+# for name in filter(lambda name: name.startswith(tuple(MODELS)), generated):
 #     text = "{value:.3f} ({low:.3f}–{high:.3f}; real {floor_low:.3f}–{floor_high:.3f})"
 #     both = {metric: text.format(**row) for metric, row in values.loc[name].iterrows()}
-#     own, copied = name in FIXED_SCHEDULE, values.loc["training_copy", "value"]
-#     display(Markdown(f"""
-# **{name}**
-#
-# 1. On unseen pieces its token costs {nats[name]:.3f} nats a note{
+#     own, copied = not name.startswith("published"), values.loc["training_copy", "value"]
+#     known = f"""it costs {nats[name]:.3f} nats a note{
 #         ", once the step is known" if own else ""}; counting costs {
 #         nats["unigram"]:.3f}, the n-gram {nats["ngram"]:.3f}, and {
-#         nats["ngram_memory"]:.3f} with a memory of the piece.
+#         nats["ngram_memory"]:.3f} with a memory of the piece""" if name in nats else (
+#         "see above; here it writes over the changes of the held-out pieces")
+#     display(Markdown(f"""
+# **{name.replace("_", " ")}**
+#
+# 1. A token of an unseen piece: {known}.
 # 2. A random forest tells its music from real music with an AUC of {
 #         both["two_sample_auc"]}; training copies: {copied["two_sample_auc"]:.3f}.
 # 3. Its intervals reach {both["interval_similarity"]}; its {
@@ -248,8 +246,8 @@ def describe_form(pieces):
 # %% [markdown]
 # **What was looked at to choose what.** Architecture, epochs and temperatures of the
 # expressive network were chosen on twenty performances of a jazz pianist (*dev*) and on
-# folds of the shipped training pieces. How the network hears changes, how far it is
-# guided by them, and the second velocity were compared on the shipped validation
+# folds of the shipped training pieces. How the network hears changes, how often, how far
+# it is guided by them, and the second velocity were compared on the shipped validation
 # pieces, so what these say of music over changes is *dev* too; all else was only
 # reported on them. On music that nobody looked at (stride performances, at commit
 # 58634fc, one run) it scored 2.835 ± 0.186 nats a note for the token (n-gram 3.531), an

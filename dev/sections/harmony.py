@@ -13,7 +13,6 @@ from collections import Counter, namedtuple
 
 import numpy as np
 import pychord
-from pychord.utils import note_to_val
 
 from .corpus import group_notes
 from .settings import GRID, NotebookError
@@ -57,8 +56,8 @@ def read_chord(symbol):
             quality).components
     except ValueError:
         return None
-    tones = [note_to_val(root) + step for step in steps]
-    tones = [note_to_val(bass), *tones] if bass else tones
+    note = pychord.utils.note_to_val
+    tones = [note(bass or root), *(note(root) + step for step in steps)]
     return tuple(dict.fromkeys(tone % 12 for tone in tones))
 
 
@@ -104,7 +103,7 @@ def find_changes(piece):
     A letter, also with a small number, may be a rehearsal mark: it counts where it
     stands alone, and only in a piece that has other chords.
     """
-    rows = [row for row in piece.markers if read_chord(row[1]) is not None]
+    rows = dict.fromkeys(row for row in piece.markers if read_chord(row[1]) is not None)
     marks = [re.fullmatch("[A-G][1-5]?", symbol) for _, symbol in rows]
     beside = Counter(onset for onset, _ in rows)
     return tuple(row for row, mark in zip(rows, marks) if not all(marks)
@@ -126,8 +125,8 @@ SONGS = {  # to play over
 #     pd.Index([piece.name for piece in training_pieces]))
 
 # %% [markdown]
-# A player who comes in a twelfth early plays the chord that comes. So an event is told
-# the chord of the cell behind its own: its bass, from 1 for C, and its tones, a bit for
+# Pianists often strike a chord a little early, so an event is told the chord that sounds
+# one cell later: its bass, from 1 for C, and its tones, a bit for
 # each pitch class; 0 and 0 where there is none. In another key both move along.
 #
 # Whether music *follows* its changes can be counted: `chord_tones`, the share of what
@@ -137,20 +136,17 @@ SONGS = {  # to play over
 # a change is the chord's bass.
 
 # %% tags=["hide-input"]
-def code_chord(symbol):
-    tones = read_chord(symbol)
+def code_chord(symbol, semitones):
+    tones = [(tone + semitones) % 12 for tone in read_chord(symbol) or ()]
     return (1 + tones[0], sum(1 << tone for tone in tones)) if tones else (0, 0)
 
 
 def tell_chords(rows, cells, semitones=0):
     """Return bass and tones (cells, 2) of the chords that events at cells are told."""
     starts = [round(onset * GRID) for onset, _ in rows]
-    known = {symbol: code_chord(symbol) for _, symbol in rows}
+    known = {symbol: code_chord(symbol, semitones) for symbol in {x for _, x in rows}}
     codes = np.array([(0, 0), *(known[symbol] for _, symbol in rows)])
-    bass, tones = codes[np.searchsorted(starts, np.add(cells, 1), "right")].T
-    turned = (tones << semitones % 12) | (tones >> -semitones % 12)
-    return np.stack([(bass + semitones - 1) % 12 * (bass > 0) + (bass > 0),
-                     turned % 4096], axis=-1)
+    return codes[np.searchsorted(starts, np.add(cells, 1), "right")]
 
 
 def repeat_changes(changes, start, end):
@@ -192,6 +188,7 @@ def follow_changes(piece, rows):
 #               for name, changes in pairs.items()}).round(3)
 
 # %% [markdown]
-# So much do real pieces follow their changes, and so much would be chance. The network of
-# the next section hears the chord of each event in half of what it learns from, and
-# nothing in the other half, so that it writes with changes and without.
+# The first column says how closely real pieces follow their changes, the second what
+# chance gives. The network of
+# the next section hears the chord of each event in two fifths of what it learns from, and
+# nothing in the rest, so that it writes with changes and without.

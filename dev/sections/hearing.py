@@ -24,10 +24,10 @@ from typing import Annotated
 import matplotlib.pyplot as plt
 import music21
 import numpy as np
+import scipy
 from IPython.display import HTML, display
 from music21.midi import ChannelVoiceMessages, MetaEvents
 from pydantic import AfterValidator, Field
-from scipy.io import wavfile
 
 from .corpus import (
     HIGHEST_PITCH,
@@ -150,14 +150,11 @@ def midi_bytes(notes, tempo, title, comments=(), metres=((0.0, 4, 4),), markers=
     return file.writestr()
 
 
-RESERVED_NAMES = r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)"  # on Windows
-
-
 def safe_file_name(title):
-    """Return a title as a file name that every system takes, without an ending."""
+    """Return a title as a file name, without an ending, that even Windows takes."""
     name = re.sub(r"[^A-Za-z0-9_.,()+-]+", "_", str(title)).strip("._ ")[:80]
     name = name.rstrip("._ ") or "piece"
-    return f"_{name}" if re.match(RESERVED_NAMES, name.lower()) else name
+    return re.sub(r"(?i)^(con|prn|aux|nul|com\d|lpt\d)(?=\.|$)", r"_\1", name)
 
 
 # %% [markdown] jp-MarkdownHeadingCollapsed=true
@@ -189,12 +186,12 @@ def play_tones(notes, tempo):
     return sound, TONE_RATE
 
 
-def render_sound(notes, tempo):
-    """Return `LONGEST_SOUND` seconds of notes, from the first one on, as a Sound."""
-    until, notes, remarks = LONGEST_SOUND * tempo / 60, notes.copy(), []
+def render_sound(notes, tempo, seconds):
+    """Return the first seconds of notes, from the first one on, as a Sound."""
+    until, notes, remarks = seconds * tempo / 60, notes.copy(), []
     notes["onset"] -= notes["onset"].min()
     if (notes["onset"] + notes["duration"]).max() > until:
-        remarks.append(f"the first {LONGEST_SOUND} seconds")
+        remarks.append(f"the first {seconds} seconds")
         notes = notes[notes["onset"] < until]
         notes["duration"] = np.minimum(notes["duration"], until - notes["onset"])
     synthesiser = find_package("midirenderer")
@@ -203,7 +200,7 @@ def render_sound(notes, tempo):
     if synthesiser and font and font.exists():
         midi = midi_bytes(notes, tempo, "")
         wave = synthesiser.render_wave_from(font.read_bytes(), midi)
-        rate, samples = wavfile.read(io.BytesIO(wave))
+        rate, samples = scipy.io.wavfile.read(io.BytesIO(wave))
         pairs = samples[: len(samples) // 2 * 2].reshape(-1, 2 * samples.shape[1])
         samples, rate = pairs.mean(axis=1), rate // 2  # a piano has little above 12 kHz
     else:
@@ -216,7 +213,7 @@ def render_sound(notes, tempo):
         quality = {"bitrate_mode": "VARIABLE", "compression_level": 0.7}
         writer.write(buffer, samples, rate, format="MP3", **quality)
     else:
-        wavfile.write(buffer, rate, (32767 * samples).astype(np.int16))
+        scipy.io.wavfile.write(buffer, rate, (32767 * samples).astype(np.int16))
     media = "audio/mpeg" if writer else "audio/wav"
     return Sound(media, buffer.getvalue(), "; ".join(remarks))
 
@@ -237,7 +234,7 @@ def show_sound(sound, title):
 @checked
 def play(notes: Notes, *, tempo: Tempo = 120.0, title: str = "Music"):
     """Return a player of NOTE rows' first seconds; `tempo`: quarter notes a minute."""
-    return HTML(show_sound(render_sound(notes, tempo), title))
+    return HTML(show_sound(render_sound(notes, tempo, LONGEST_SOUND), title))
 
 
 # %% [markdown] jp-MarkdownHeadingCollapsed=true
@@ -325,10 +322,9 @@ def make_score(notes, tempo, metres, bars, markers=()):
               (row[0], 4, 4) for row in metres]  # others cannot be written
     lines = 3 * np.rint(4 * Piece("", notes, tempo, metres).bars()).astype(int)
     lines = np.unique(np.append(lines, 2 * lines[-1] - lines[-2]))  # and one bar more
-    begin = np.searchsorted(lines, 12 * notes["onset"].min() + 2, "right") - 1
-    onsets, lines = 12 * notes["onset"] - lines[begin], lines[begin : begin + bars + 2]
-    first, changes = lines[0], [12 * row[0] - lines[0] - 1 for row in metres]
-    lines = lines - first
+    first = lines[np.searchsorted(lines, 12 * notes["onset"].min() + 2, "right") - 1]
+    onsets = 12 * notes["onset"] - first
+    lines = lines[lines >= first][: bars + 2] - first
     until = lines[: bars + 1][-1] - 2
     notes, onsets = (rows[onsets < until] for rows in (notes, onsets))
     heard, order = np.unique(np.rint(onsets).astype(int), return_inverse=True)
@@ -340,7 +336,7 @@ def make_score(notes, tempo, metres, bars, markers=()):
     lines = lines[: np.searchsorted(lines, starts.max(), "right") + 1].tolist()
     signs = {}
     for bar, after in itertools.pairwise(lines):
-        _, beats, unit = metres[np.searchsorted(changes, bar, "right") - 1]
+        _, beats, unit = [row for row in metres if 12 * row[0] - 1 <= first + bar][-1]
         if 48 * beats != unit * (after - bar):  # a bar that ends early
             beats, unit = (after - bar) // 3, 16
         if f"{beats}/{unit}" != [None, *signs.values()][-1]:
@@ -368,12 +364,9 @@ def show_score(notes: Notes, *, tempo: Tempo = 120.0, metre: Metre = ((0.0, 4, 4
         verovio.enableLog(verovio.LOG_OFF)
         toolkit = verovio.toolkit(False)  # its fonts are looked up for each thread
         toolkit.setResourcePath(str(Path(verovio.__file__).with_name("data")))
-        toolkit.setOptions(ENGRAVING)
-        bars = SCORE_BARS if bars is None else bars
-        score = make_score(notes, tempo, metre, bars, markers)
+        score = make_score(notes, tempo, metre, bars or SCORE_BARS, markers)
         exporter = music21.musicxml.m21ToXml.GeneralObjectExporter(score)
-        toolkit.loadData(exporter.parse().decode())
-        shown = toolkit.renderToSVG(1)
+        shown = toolkit.renderData(exporter.parse().decode(), ENGRAVING)
     style = 'role="img" aria-label="Score" style="background: white"'
     return HTML(f"<div {style}>{shown}</div>")
 
@@ -462,10 +455,7 @@ def show(piece, title="", **drawn):
 
 def save_clip(piece, name):
     """Keep a piece's first seconds in outputs/audio, as MP3 with its piano roll."""
-    until = piece.notes["onset"].min() + CLIP_SECONDS * piece.tempo / 60
-    notes = piece.notes[piece.notes["onset"] < until].copy()
-    notes["duration"] = np.minimum(notes["duration"], until - notes["onset"])
-    sound = render_sound(notes, piece.tempo)
+    sound = render_sound(piece.notes, piece.tempo, CLIP_SECONDS)
     if sound.media == "audio/mpeg":
         folder = Path(OUTPUT_FOLDER) / "audio"
         write_whole(folder / f"{name}.mp3", sound.data)

@@ -7,7 +7,8 @@
 # numbers between 0 and 1, from the new item $x$ and its own last words $h$:
 #
 # * the *forget gate* $f$: how much of each memory stays,
-# * the *input gate* $i$: how much of the news $g$ is written down,
+# * the *input gate* $i$: how much of the news $g$, what $x$ and $h$ suggest keeping, is
+#   written down,
 # * the *output gate* $o$: how much of the memory is said.
 #
 # So $c \leftarrow f c + i g$ and $h \leftarrow o \tanh(c)$. Training finds the numbers
@@ -59,7 +60,7 @@ from .settings import (
 #     ax.text(x, y, sign, ha="center", va="center", size=13,
 #             bbox={"boxstyle": "circle,pad=0.1", "facecolor": "white"})
 # ax.text(8.25, 3.1, "tanh", va="center")
-# words = ((0.8, 4.2, "memory $c$", "right"), (0.8, 0.8, "said $h$", "right"),
+# words = ((0.8, 4.2, "memory $c$", "right"), (0.8, 0.8, "output $h$", "right"),
 #          (1.6, 0.1, "new item $x$", "center"), (9.1, 4.2, "new $c$", "left"),
 #          (9.1, 0.8, "new $h$", "left"))
 # for x, y, text, side in words:
@@ -136,8 +137,7 @@ def scale_tokens(tokens, size):
 # %%
 def deal_windows(windows, stride, generator):
     """Return shuffled indices of windows, `stride` apart from a random first one."""
-    count = max(windows // stride, min(windows, 1))
-    room = min(stride, windows - (count - 1) * stride)
+    count, room = max(windows // stride, 1), min(windows, stride)
     return generator.permutation(generator.integers(room) + np.arange(count) * stride)
 
 
@@ -149,8 +149,7 @@ def fit_windows(network, read, sequences, seed, *, stride, batch_size, epochs,
     `patience` epochs without improvement training stops, and the best weights are kept;
     without stopping sequences, those of the last epoch.
     """
-    shape = (SEQUENCE_LENGTH, 0, SEQUENCE_LENGTH + 1)
-    windows, known = (Windows(part, *shape) for part in sequences)
+    windows, known = (Windows(part, SEQUENCE_LENGTH + 1) for part in sequences)
     if not len(windows):
         raise NotebookError("No piece to learn from is longer than SEQUENCE_LENGTH.")
     generator, settings = np.random.default_rng(seed), {}
@@ -172,10 +171,9 @@ def fit_windows(network, read, sequences, seed, *, stride, batch_size, epochs,
                     "validation_batch_size": batch_size,
                     "callbacks": [keras.callbacks.EarlyStopping("val_loss", **stop)]}
     count = len(deal_windows(len(windows), stride, np.random.default_rng(seed)))
-    fitted = network.fit(deal_batches(), steps_per_epoch=math.ceil(count / batch_size),
-                         epochs=epochs, shuffle=False, verbose=0, **settings)
-    return {name: fitted.history.get(key, []) for name, key in
-            (("learning", "loss"), ("stopping", "val_loss"))}
+    losses = network.fit(deal_batches(), steps_per_epoch=math.ceil(count / batch_size),
+                         epochs=epochs, shuffle=False, verbose=0, **settings).history
+    return {"learning": losses.get("loss", []), "stopping": losses.get("val_loss", [])}
 
 
 def train_published(learning, stopping, vocabulary, seed, epochs):
@@ -213,14 +211,11 @@ def predict_windows(network, inputs, length):
     each step.
     """
     rows = [network.predict_on_batch(inputs[None, :length])[0]]
-    if len(inputs) > length:
-        cut = np.lib.stride_tricks.sliding_window_view(inputs[1:], length, 0)
-        windows = np.moveaxis(cut, -1, 1)
-        for start in range(0, len(windows), BATCH_SIZE):
-            places = start + np.arange(BATCH_SIZE)  # of one shape: traced once
-            batch = windows[np.minimum(places, len(windows) - 1)]
-            answers = network.predict_on_batch(batch)[:, -1]
-            rows.append(answers[: len(windows) - start])
+    last = len(inputs) - length  # where the last window begins
+    for start in range(1, last + 1, BATCH_SIZE):
+        starts = np.minimum(start + np.arange(BATCH_SIZE), last)  # of one shape
+        batch = inputs[starts[:, None] + np.arange(length)]
+        rows.append(network.predict_on_batch(batch)[: last + 1 - start, -1])
     return np.concatenate(rows)
 
 
@@ -245,11 +240,9 @@ class PublishedPredictor:
 
     def begin(self, seeds, sampling, moods, forms):
         """Return a function that draws what comes next, and where it starts from."""
-        layers = [each for each in self.network.layers if not isinstance(each, Dropout)]
-
         def advance(values, states, uniforms, banned):
             new_states, old_states = [], iter(states)
-            for layer in layers:
+            for layer in self.network.layers:
                 if isinstance(layer, LSTM):
                     values, state = layer.cell(values, next(old_states), training=False)
                     new_states.append(state)
@@ -258,18 +251,17 @@ class PublishedPredictor:
             logits = tf.math.log(values)
             return draw_classes(logits, uniforms, banned, *sampling), new_states
 
-        if sampling not in self.steps:
-            self.steps[sampling] = tf.function(advance, autograph=False)
+        advance = self.steps.setdefault(sampling, tf.function(advance, autograph=False))
 
         def step(place, uniforms, banned):
             tokens, states = place
             values = tf.constant(scale_tokens(tokens, self.size))
             inputs = (tf.constant(uniforms[:, 0]), tf.constant(banned, tf.int32))
-            drawn, states = self.steps[sampling](values, states, *inputs)
+            drawn, states = advance(values, states, *inputs)
             drawn = drawn.numpy()
             return drawn[:, None], (drawn, states)
 
-        units = [layer.units for layer in layers if isinstance(layer, LSTM)]
+        units = [each.units for each in self.network.layers if isinstance(each, LSTM)]
         states = [[tf.zeros((len(seeds), width))] * 2 for width in units]
         tokens = np.array([seed["token"] for seed in seeds]).T
         nothing = (np.zeros((len(seeds), 1)), np.full((len(seeds), 1), -1))
@@ -304,7 +296,7 @@ def show_training(learning, stopping, seed, epochs):
 # figure, ax = plt.subplots(figsize=WIDE)
 # for name, colour, mark, label in (
 #         ("learning", BASELINE, "o--", "pieces it learns from"),
-#         ("stopping", GENERATED, "s-", "unseen pieces")):
+#         ("stopping", REAL, "s-", "held-back pieces")):
 #     losses = watched["losses"][name]
 #     ax.plot(range(1, len(losses) + 1), losses, mark, ms=4, color=colour, label=label)
 # counted, _ = train_unigram(learning, stopping, known, SEED, 0)
@@ -319,7 +311,8 @@ def show_training(learning, stopping, seed, epochs):
 
 # %% [markdown]
 # The loss falls for an epoch or two, to what counting single tokens gives, and stays
-# there. What has it learnt? Here are two windows that have nothing in common, and for
+# there. (The grey line is the higher one: these pieces are harder, and dropout is on.)
+# What has it learnt? Here are two windows that have nothing in common, and for
 # each the five tokens that the network thinks likeliest.
 
 # %% tags=["active-ipynb", "hide-input"]

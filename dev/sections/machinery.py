@@ -11,7 +11,7 @@
 # %% tags=["active-py"]
 import contextlib
 import gzip
-import importlib
+import importlib.metadata
 import inspect
 import io
 import json
@@ -23,7 +23,6 @@ import warnings
 import zlib
 from dataclasses import is_dataclass
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 
 import joblib
@@ -37,12 +36,6 @@ from .settings import OUTPUT_FOLDER, WORKERS, NotebookError, quiet
 
 
 # %% tags=["hide-input"]
-def cannot_write(path, error):
-    return NotebookError(
-        f"Cannot write {path} ({error.strerror}): free some space or make the folder "
-        "writable, or choose another OUTPUT_FOLDER, then run the cell again.")
-
-
 def write_whole(path, data):
     """Write bytes to a path so that the file is there whole or not at all."""
     path = Path(path)
@@ -56,7 +49,10 @@ def write_whole(path, data):
             os.chmod(file.name, 0o644)
             os.replace(file.name, path)
     except OSError as error:
-        raise cannot_write(path, error) from None
+        raise NotebookError(
+            f"Cannot write {path} ({error.strerror}): free some space or make the "
+            "folder writable, or choose another OUTPUT_FOLDER, then run the cell "
+            "again.") from None
     return path
 
 
@@ -87,9 +83,8 @@ def save_figure(figure, name):
     """Keep a figure in outputs/figures and display it, described by its titles."""
     data = figure_bytes(figure)
     write_whole(Path(OUTPUT_FOLDER) / "figures" / f"{name}.png", data)
-    words = "; ".join(ax.get_title() for ax in figure.axes)
     plt.close(figure)
-    display(Image(data=data, alt=words))
+    display(Image(data=data, alt="; ".join(ax.get_title() for ax in figure.axes)))
 
 
 # %% tags=["hide-input"]
@@ -104,7 +99,7 @@ def list_versions():
     """Return the versions that decide over numbers; "" for what is not installed."""
     names = ("tensorflow", "keras", "numpy", "music21")
     versions = {name: getattr(find_package(name), "__version__", "") for name in names}
-    versions["pychord"] = metadata.version("pychord")
+    versions["pychord"] = importlib.metadata.version("pychord")
     return {"Python": platform.python_version(), **versions}
 
 
@@ -115,7 +110,7 @@ def trace(function):
     """Return, by name, the sources and constants that a function is made of."""
     found, parts = {}, [function]
     for part in parts:  # what each uses is added behind it
-        part = inspect.unwrap(part)
+        part = inspect.unwrap(getattr(part, "fget", part))  # a property has one
         if isinstance(part, (dict, list, tuple)):
             parts += part.values() if isinstance(part, dict) else part
         made = inspect.isfunction(part) or inspect.isclass(part)
@@ -176,7 +171,7 @@ def run_parallel(function, jobs, what):
         room = 1 if gpu else psutil.virtual_memory().available // 2**30  # a GiB each
         workers = max(1, min(WORKERS or joblib.cpu_count(), room, len(jobs)))
         parallel = joblib.Parallel(workers, return_as="generator_unordered",
-                                   initializer=start_quietly, idle_worker_timeout=30)
+                                   initializer=start_quietly, idle_worker_timeout=300)
         results = parallel(joblib.delayed(numbered)(*job) for job in enumerate(jobs))
     with warnings.catch_warnings():  # a process that has grown is replaced: no harm
         warnings.filterwarnings("ignore", "A worker stopped while some jobs")
@@ -190,8 +185,7 @@ def run_cached(function, jobs, cache_folder, what):
     missing = [number for number in reversed(range(len(jobs))) if kept[number] is None]
     if len(missing) < len(jobs):
         print(f"{what}: {len(jobs) - len(missing)} of {len(jobs)} from the cache.")
-    todo = [jobs[number] for number in missing]
-    for order, result in run_parallel(function, todo, what):
+    for order, result in run_parallel(function, [jobs[i] for i in missing], what):
         number = missing[order]
         kept[number] = json.dumps(result).encode()
         write_whole(places[number], gzip.compress(kept[number], mtime=0))

@@ -1,7 +1,7 @@
 # %% [markdown]
 # ## 13 Is it new?
 #
-# **Did it write this, or remember it?** A model with half a million numbers could keep
+# **Did it write this, or remember it?** A network with a million numbers could know
 # twenty pieces by heart, and would pass every other test here. So each piece is held
 # against all that its model has learnt from. The *longest run* of a piece is
 # the longest row of events that also stands in a training piece, in whatever key. Every
@@ -16,7 +16,7 @@ from functools import partial
 import numpy as np
 
 from .baselines import write_events
-from .corpus import Piece, SharedRun, group_notes
+from .corpus import Piece, SharedRun, group_notes, place_in_bars
 from .encoding import bar_cells, decode, find_metres, list_groups
 from .harmony import repeat_changes
 from .settings import GRID, LONGEST_COPY, TEMPERATURE, TOP_K, TOP_P, NotebookError
@@ -69,9 +69,7 @@ def find_shared_run(piece, sources):
         return SharedRun()
     number = int(np.searchsorted(sources.ends, place, "right"))
     source, first = sources.pieces[number], sources.ends[number - 1] if number else 0
-    lines = np.rint(GRID * source.bars())
-    cell = group_notes(source)[0][place - first - run + 1]
-    bar = int(np.searchsorted(lines, cell, "right"))
+    bar = 1 + int(place_in_bars(source)[1][place - first - run + 1])
     here = group_notes(piece)[0][[-last - run, -last]] / GRID
     return SharedRun(run + 1, source.name, bar, *here.tolist())
 

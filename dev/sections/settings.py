@@ -19,7 +19,7 @@ import contextlib
 import copy
 import gzip
 import html
-import importlib
+import importlib.metadata
 import inspect
 import io
 import itertools
@@ -29,6 +29,7 @@ import os
 import platform
 import random
 import re
+import struct
 import tempfile
 import time
 import warnings
@@ -40,7 +41,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, is_dataclass, replace
 from fractions import Fraction
 from functools import lru_cache, partial, wraps
-from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Literal
@@ -58,8 +58,12 @@ def quiet():
     """Keep off the screen what TensorFlow says as it starts, whatever its log level."""
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
-    yield
-    os.dup2(kept, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 with quiet():
@@ -82,9 +86,7 @@ from keras import Sequential, layers, ops
 from keras.layers import LSTM, Dense, Dropout
 from keras.optimizers import Adamax
 from music21.midi import ChannelVoiceMessages, MetaEvents
-from pychord.utils import note_to_val
 from pydantic import AfterValidator, BeforeValidator, Field
-from scipy.io import wavfile
 from sklearn import ensemble, metrics, model_selection
 from tqdm import tqdm
 
@@ -98,8 +100,8 @@ from tqdm import tqdm
 #     "GPUs": len(tf.config.list_physical_devices("GPU"))}})
 
 # %% [markdown]
-# Everything in the cell after the next one may be changed. A setting that makes no
-# sense, and any other mistake that you can mend, is told in one sentence.
+# Everything in the cell after the next one may be changed. Where you make a mistake that
+# you can mend, the notebook says so in one sentence.
 
 # %% tags=["hide-input"]
 class NotebookError(Exception):
@@ -114,11 +116,13 @@ def in_a_sentence(prefix, validate, /, *arguments, **named):
     try:
         return validate(*arguments, **named)
     except pydantic.ValidationError as error:
-        first = error.errors()[0]
+        first, names = error.errors()[0], [*inspect.signature(validate).parameters]
+        place, *_ = first["loc"]  # a name, or a number where it was given without
+        name = names[place] if place in range(len(names)) else place
         words = re.sub(r"^(Value error, )?(Input|Value|It|List)\b", "it", first["msg"])
         found = f"{first['input']!r:.60}: {words}"
         found = "missing" if first["type"].startswith("missing") else found
-        raise NotebookError(f"{prefix}{first['loc'][0]} is {found}.") from None
+        raise NotebookError(f"{prefix}{name} is {found}.") from None
 
 
 def checked(function):
@@ -165,7 +169,7 @@ plt.rcParams.update(PLOT_STYLE)
 pd.set_option("display.html.use_mathjax", False, "display.max_colwidth", 80)
 
 # %% tags=["parameters"]
-QUICK_RUN: bool = False  # True: a minute's work, to try things out (from 2)
+QUICK_RUN: bool = False  # True: a few minutes, to try things out (from 2)
 
 TRAINING_FOLDER: Folder = "jazz_sample_files"  # MIDI files to learn from (from 4)
 VALIDATION_FOLDER: Folder = "Validation_samples"  # MIDI files to compare with (from 4)
@@ -194,7 +198,7 @@ TOP_P: Share = 1.0  # draw from the likeliest tokens with this total share (from
 TOP_K: CountOrZero = 0  # draw from so many likeliest tokens; 0: from all (from 14)
 GENERATED_PIECES: Count = 20  # pieces a model writes for the evaluation (from 16)
 GENERATED_EVENTS: Count = 400  # events a piece, one a token (from 14)
-FLOOR_REPEATS: Count = 200  # real-versus-real comparisons for each floor (from 17)
+FLOOR_REPEATS: Count = 200  # real-vs-real deals a range, a tenth for AUC (from 17)
 
 # %% [markdown]
 # `QUICK_RUN` replaces the costly settings by small ones. Its numbers say that the

@@ -54,7 +54,8 @@ Take = namedtuple("Take", "piece model primer new comments")
 def make_take(model, source, length=100, temperature=1.0, top_p=1.0, energy="any",
               brightness="any", tempo=0, seed=1, changes="", watch=None):
     """Return a take after a piece, or a primer's file; `tempo` 0: as there."""
-    generator, joined = np.random.default_rng(int(seed)), isinstance(source, str)
+    seed, joined = seed or 0, isinstance(source, str)
+    generator = np.random.default_rng(seed)
     if joined:
         name = Path(source).stem
         first, pace = read_primer(source, model.vocabulary)
@@ -62,13 +63,13 @@ def make_take(model, source, length=100, temperature=1.0, top_p=1.0, energy="any
         name, pace = source.name, source.tempo
         (first,) = choose_seeds([source], model.vocabulary, 1, generator)
     moods = [None if mood == "any" else mood for mood in (energy, brightness)]
-    piece = generate_music(model, first, int(length), temperature=float(temperature),
-                           top_p=float(top_p), energy=moods[0], brightness=moods[1],
-                           tempo=float(tempo or pace), generator=generator,
-                           changes=changes or None, joined=joined, watch=watch)
+    piece = generate_music(model, first, length, temperature=temperature, top_p=top_p,
+                           energy=moods[0], brightness=moods[1], tempo=tempo or pace,
+                           generator=generator, changes=changes or None, joined=joined,
+                           watch=watch)
     primer = end_of_primer(first) if joined else 0.0
     new = notes_from(piece, primer)
-    piece = replace(piece, name=f"{model.name} after {name}, seed {int(seed)}",
+    piece = replace(piece, name=f"{model.name} after {name}, seed {seed}",
                     shared=find_shared_run(new, model.sources))
     asked = [f"energy {energy}, brightness {brightness}", describe_copy(piece)]
     return Take(piece, model.name, primer, new, [piece.settings, *asked])
@@ -134,8 +135,7 @@ def make_callbacks(models, named, held_out):
             take = make_take(models[model], primer or named[start], length, temperature,
                              top_p, energy, brightness, tempo, seed, changes, watch)
         except NotebookError as error:
-            words = html.escape(str(error))
-            raise gr.Error(words, print_exception=False) from None
+            raise gr.Error(html.escape(str(error)), print_exception=False) from None
         yield None, "", gr.skip(), gr.skip()  # a request that was cancelled ends here
         session["takes"].append(take)
         takes = [(f"{number}: {take.piece.name}", number)
@@ -244,6 +244,8 @@ def serve_page():
     folder, seen = Path(OUTPUT_FOLDER), {}
     models = {path.stem: load_model(path) for path in
               sorted(folder.glob("models/*.zip")) if path.stem in TRAINERS}
+    if not models:
+        raise NotebookError(f"There is no model in {folder / 'models'}: run all cells.")
     learnt, _ = load_corpus(TRAINING_FOLDER, "training", seen)
     held_out, _ = load_corpus(VALIDATION_FOLDER, "validation", seen)
     panel = open_studio(models, held_out + learnt, held_out, draw_report(folder))

@@ -48,7 +48,7 @@ from .settings import GRID
 # %%
 MOOD_EVENTS = 100  # events that are given one mood
 MOOD_SHARE, MOOD_LEFT_OUT = 0.3, 0.25  # stretches told; then each of the two left out
-CHANGES_SHARE = 0.5  # stretches that are told their chords
+CHANGES_SHARE = 0.4  # stretches that are told their chords
 KEY_PROFILES = np.array([
     [6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88],  # major
     [6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17],  # minor
@@ -115,10 +115,10 @@ def label_moods(events, notes, scale):
 # Each epoch plays every piece once, in its own key or one drawn at random. The pieces are
 # joined in a random order and cut into 64 streams; windows of 32 events follow one
 # another in each stream, and the states are handed on, so that the memory reaches back to
-# a piece's beginning. Only the pieces that are being read are laid out, however many
-# there are. The step size fades away on a fixed schedule, the final model's longer than
-# that of the folds; nothing is stopped early. Twelve keys make twelve times the music:
-# what is learnt about a chord in C need not be learnt again in D♭.
+# a piece's beginning. Only the pieces that are being read are held in memory, however
+# many there are. The learning rate fades on a fixed schedule, the final model's longer
+# than that of the folds; nothing is stopped early. Twelve keys make twelve times the
+# music: what is learnt about a chord in C need not be learnt again in D♭.
 
 # %%
 SCHEDULE = {
@@ -181,8 +181,7 @@ class KeyedPieces:
                 piece, key, told = parts[number]
                 here = numbers == number
                 own = places[here] - ends[number] + len(told)
-                laid_out = self.describe(piece, key)
-                before, current, heard = (part[own] for part in laid_out)
+                before, current, heard = (row[own] for row in self.describe(piece, key))
                 before = np.concatenate([before, told[own, :2]], axis=1)
                 current[:, 6:] *= told[own, 2:]
                 for which, part in enumerate((before, current, heard)):
@@ -248,8 +247,7 @@ def train_expressive(learning, stopping, vocabulary, seed, epochs, shape=None):
         curves["learning"].append(float(np.mean(losses)))
         if stopping:
             scores = score_streams(predictor, stopping, vocabulary).values()
-            total = sum(score["nats_per_event"] for score in scores)
-            curves["stopping"].append(total)
+            curves["stopping"].append(sum(score["nats_per_event"] for score in scores))
     return predictor, curves
 
 
@@ -264,18 +262,19 @@ def train_transformer(*arguments):
 # gives its distribution, a class is drawn, the next head is told. All five draws of all
 # pieces side by side are one compiled step. Left alone, the network strays a little more
 # than real pieces do, so that step, token and duration are drawn slightly cooler than
-# temperature 1; `temperature` multiplies that. A requested mood is *guided*: logits move
-# from those without a mood through those with it, and beyond. So are those of tokens over
-# changes, but less far.
+# temperature 1; `temperature` multiplies that. To make a request stick, the network is
+# *guided*: asked twice, with the mood and without it, and pushed beyond its answer (the
+# *logits*, from which shares are made) in the direction of the difference; over changes
+# so is the choice of the token, less far.
 
 # %% tags=["hide-input"]
 STREAM_TEMPERATURES = (0.96, 0.94, 0.97, 1.0, 1.0)  # in EVENT_ORDER, at temperature 1
 GUIDANCE, CHORD_GUIDANCE = 3.0, 1.25  # how far beyond; 1 is no guidance
 LONGEST_JUDGED = 256  # events judged at a time
 # Where streams stand: the last event (streams, 7), for how many cells each key sounds
-# on (streams, 88), past onsets (streams, 96), cells of a bar, cells since the changes
-# began, and the reader's states.
-Stage = namedtuple("Stage", "last left onsets bars cells states")
+# on (streams, 88), past onsets (streams, 96), cells of a bar, of its part that is over,
+# cells since the changes began, and the reader's states.
+Stage = namedtuple("Stage", "last left onsets bars place cells states")
 
 
 class ExpressivePredictor:
@@ -341,7 +340,8 @@ class ExpressivePredictor:
         inputs = [before, stage.onsets[:, None], *stage.states]
         read, roll, *states = self.reader(inputs)
         for number, (stream, head) in enumerate(zip(EVENT_ORDER, self.heads)):
-            position = (last[:, 5] + event["step"]) % stage.bars
+            place = (stage.place + event["step"]) % stage.bars
+            position = tf.minimum(place, POSITIONS - 1)
             time = stage.cells + event["step"]
             current = tf.stack([*event.values(), position], 1)
             known, shut = [], tf.constant([[-1]])
@@ -373,7 +373,21 @@ class ExpressivePredictor:
         onsets *= tf.cast(ahead >= 0, tf.float32)
         onsets = tf.maximum(onsets, tf.one_hot(tf.zeros_like(step), MEMORY_CELLS))
         last = tf.stack([*event.values(), position, interval], 1)
-        return Stage(last, left, onsets, stage.bars, time, tuple(states))
+        return Stage(last, left, onsets, stage.bars, place, time, tuple(states))
+
+    def compile(self, inputs, cut, guided):
+        """Return `draw_event`, compiled for any number of streams."""
+        draw = tf.function(lambda *x: self.draw_event(*x, cut, guided), autograph=False)
+        kinds = tf.nest.map_structure(lambda x: x if x is None else tf.TensorSpec(
+            (None, *x.shape[1:]), x.dtype), inputs)
+        lstms = [each for each in self.reader.layers if hasattr(each, "unroll")]
+        for lstm in lstms:
+            lstm.unroll = True  # one event needs no loop
+        try:
+            return draw.get_concrete_function(*kinds)
+        finally:
+            for lstm in lstms:
+                lstm.unroll = False
 
     def begin(self, seeds, sampling, moods, forms):
         """Return a function that draws what comes next, and where it starts from.
@@ -393,17 +407,16 @@ class ExpressivePredictor:
             chorus = np.stack([tell_chords(form.rows, np.arange(size) - 1)
                                for form, _ in forms])
             chorus, length = (tf.constant(x, tf.int32) for x in (chorus, length))
-        draw = tf.function(lambda *x: self.draw_event(*x, cut, guided), autograph=False)
-        draw = self.writers.setdefault((*cut, guided, chorus is None), draw)
         warmth = tf.constant(np.multiply(STREAM_TEMPERATURES, temperature), tf.float32)
-        told, compiled = (tf.constant(moods, tf.int32), chorus, length), []
+        told = (tf.constant(moods, tf.int32), chorus, length)
+        key = (*cut, guided, chorus is not None and chorus.shape[1])
 
         def step(stage, uniforms, banned):
             banned = tf.constant(banned, tf.int32)
             inputs = (stage, told, tf.constant(uniforms), banned, warmth)
-            if not compiled:  # looked up once, not at each event
-                compiled.append(draw.get_concrete_function(*inputs))
-            stage = compiled[0](*inputs)
+            if key not in self.writers:
+                self.writers[key] = self.compile(inputs, cut, guided)
+            stage = self.writers[key](*inputs)
             return stage.last.numpy()[:pieces, : self.streams], stage
 
         return step, self.read(seeds, moods, begun)
@@ -427,8 +440,9 @@ class ExpressivePredictor:
         for start in range(0, last, LONGEST_JUDGED):
             part = slice(start, min(start + LONGEST_JUDGED, last))
             states = self.listen(told[:, part], onsets[:, part], states)
-        bars = [min(bar_cells(seed[-1]), POSITIONS) for seed in seeds]
+        bars = np.array([bar_cells(seed[-1]) for seed in seeds], np.int32)
+        places = np.array([seed["position"][-1] for seed in seeds], np.int32) % bars
         cells = [seed["step"].sum() for seed in seeds] - np.array(begun)
-        arrays = (before[:, -1], np.array(left, np.float32), onsets[:, -1],
-                  np.array(bars, np.int32), cells.astype(np.int32))
+        arrays = (before[:, -1], np.array(left, np.float32), onsets[:, -1], bars,
+                  places, cells.astype(np.int32))
         return Stage(*map(tf.constant, arrays), tuple(states))

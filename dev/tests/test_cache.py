@@ -82,6 +82,8 @@ def replacement(original):
     def changed(*arguments, **named):
         return original(*arguments, **named)
 
+    if isinstance(original, property):
+        return property(replacement(original.fget))
     changed.__module__ = original.__module__
     changed.__qualname__ = original.__qualname__
     return changed
@@ -89,7 +91,8 @@ def replacement(original):
 
 USED_BY = [
     ("parse_midi", "Keys.play"), ("parse_midi", "Keys.touch"),
-    ("parse_midi", "read_maps"), ("run_fold", "divergence"),
+    ("parse_midi", "read_maps"), ("parse_midi", "Piece.end"),
+    ("run_fold", "divergence"),
     ("run_fold", "cosine"), ("run_fold", "count_steps"), ("run_fold", "top_voice"),
     ("run_fold", "write_events"), ("run_fold", "Vocabulary.spell"),
     ("train_ngram", "Ngram.predict"), ("train_ngram", "Ngram.probabilities"),

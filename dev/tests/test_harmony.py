@@ -101,6 +101,7 @@ def test_letters_and_section_names_are_no_chords(notebook):
     assert find((0.0, "Section Head A"), (0.0, "C"), (4.0, "F7")) == ["C", "F7"]
     assert find((0.0, "A1"), (32.0, "A2"), (64.0, "B"), (96.0, "A3")) == []
     assert find((0.0, "C"), (0.0, "A"), (4.0, "F7"), (8.0, "D")) == ["F7", "D"]
+    assert find((0.0, "C"), (0.0, "C"), (4.0, "F7")) == ["C", "F7"]  # of two tracks
 
 
 def marker(text):

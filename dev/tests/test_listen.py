@@ -36,7 +36,7 @@ def without(notebook, monkeypatch, *names):
 @pytest.mark.parametrize("pitch, hertz", [(69, 440.0), (72, 523.25), (81, 880.0)])
 def test_a_note_sounds_at_its_pitch(notebook, pitch, hertz):
     piece = melody([pitch], step=2)
-    sound = notebook.render_sound(piece.notes, 120)
+    sound = notebook.render_sound(piece.notes, 120, 40)
     played = soundfile.read(io.BytesIO(sound.data))
     for samples, rate in (played, notebook.play_tones(piece.notes, 120)):
         assert loudest_frequency(samples, rate) == pytest.approx(hertz, rel=0.01)
@@ -44,7 +44,7 @@ def test_a_note_sounds_at_its_pitch(notebook, pitch, hertz):
 
 def test_sound_is_as_long_as_the_music_and_loud_enough(notebook):
     piece = melody([60] * 8, step=1)
-    sound = notebook.render_sound(piece.notes, 120)
+    sound = notebook.render_sound(piece.notes, 120, 40)
     samples, rate = soundfile.read(io.BytesIO(sound.data))
     assert sound.media == "audio/mpeg" and not sound.remarks
     assert 4.4 <= len(samples) / rate < 7  # and the last note rings out
@@ -55,7 +55,7 @@ def test_a_softer_note_is_softer(notebook):
     notes = melody([60, 60], step=2).notes
     notes["velocity"] = 100, 30
     for samples, rate in (
-        soundfile.read(io.BytesIO(notebook.render_sound(notes, 120).data)),
+        soundfile.read(io.BytesIO(notebook.render_sound(notes, 120, 40).data)),
         notebook.play_tones(notes, 120),
     ):
         loud, soft = samples[: rate // 2], samples[rate : rate + rate // 2]
@@ -65,7 +65,7 @@ def test_a_softer_note_is_softer(notebook):
 def test_sound_ends_and_is_small_enough(notebook):
     piece = random_piece(1, 900)
     piece.notes["onset"] *= 3 / piece.notes["onset"].max() * 60
-    sound = notebook.render_sound(piece.notes, 120)
+    sound = notebook.render_sound(piece.notes, 120, 40)
     samples, rate = soundfile.read(io.BytesIO(sound.data))
     longest = notebook.LONGEST_SOUND
     assert f"{longest} seconds" in sound.remarks
@@ -75,7 +75,7 @@ def test_sound_ends_and_is_small_enough(notebook):
 
 def test_a_tone_generator_takes_over_and_says_so(notebook, monkeypatch):
     without(notebook, monkeypatch, "midirenderer", "pretty_midi", "soundfile")
-    sound = notebook.render_sound(melody([69], step=2).notes, 120)
+    sound = notebook.render_sound(melody([69], step=2).notes, 120, 40)
     rate, samples = scipy.io.wavfile.read(io.BytesIO(sound.data))
     assert sound.media == "audio/wav" and "pip install midirenderer" in sound.remarks
     assert loudest_frequency(samples, rate) == pytest.approx(440, rel=0.01)
@@ -192,7 +192,7 @@ def test_late_music_and_odd_metres_can_be_heard_and_seen(notebook, metre):
     piece.notes["onset"] += 1000
     score = notebook.make_score(piece.notes, 120, ((0.0, *metre),), 4)
     assert len(score.flatten().notes) >= 3
-    sound = notebook.render_sound(piece.notes, 120)
+    sound = notebook.render_sound(piece.notes, 120, 40)
     samples, rate = soundfile.read(io.BytesIO(sound.data))
     assert 0.4 < len(samples) / rate < 5
 

@@ -627,6 +627,11 @@ def test_bad_arguments_are_one_sentence(notebook, model, seed, change):
     assert re.search(rf"{words}.*\.$", str(caught.value))
 
 
+def test_an_argument_without_its_name_is_named(notebook, model, seed):
+    with pytest.raises(notebook.NotebookError, match="^generate_music: length is 2.5"):
+        notebook.generate_music(model, seed, 2.5)
+
+
 def test_numbers_of_numpy_are_taken(notebook, model, seed):
     piece = notebook.generate_music(
         model, seed, np.int64(4), temperature=np.float32(0.5), top_k=np.int32(2)

@@ -110,6 +110,7 @@ def test_a_file_is_one_that_is_removed_in_time(notebook, server, visit):
         ({"energy": "high"}, "this model knows no mood"),
         ({"changes": "Dm7 | G7"}, "ask `expressive`"),
         ({"changes": f"Dm7 | {NASTY}"}, "in bar 2 is no chord"),
+        ({"length": None}, "length is None"),
         ({"changes": "C " * 6000}, "at most 10000 characters"),
     ],
 )
@@ -213,3 +214,9 @@ def test_real_excerpts_have_as_many_tokens_as_the_take(notebook, models, pieces,
     piece = make_piece("spelled", chord)
     notebook.compare_take(piece, pieces, vocabulary)
     assert asked == [len(notebook.encode(piece, vocabulary))] and asked[0] > 30
+
+
+def test_a_page_without_a_model_is_a_sentence(notebook, tmp_path, monkeypatch):
+    monkeypatch.setattr(notebook, "OUTPUT_FOLDER", tmp_path)
+    with pytest.raises(notebook.NotebookError, match="no model in .*: run all cells"):
+        notebook.serve_page()
