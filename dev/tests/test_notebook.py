@@ -134,7 +134,7 @@ def test_a_second_run_takes_what_is_there(second):
     text = printed(notebook)
     for what in (
         "folds: 12 of 12",
-        "steps: 3 of 3",
+        "steps: 2 of 2",
         "The published model is that of",
         "The expressive model is that of",
     ):
