@@ -1,6 +1,7 @@
 """Tables and networks: their probabilities, their shapes, what they write."""
 
 import math
+import os
 import re
 from types import SimpleNamespace
 
@@ -637,3 +638,11 @@ def test_numbers_of_numpy_are_taken(notebook, model, seed):
         model, seed, np.int64(4), temperature=np.float32(0.5), top_k=np.int32(2)
     )
     assert len(piece.notes)
+
+
+def test_the_error_stream_is_given_back_after_a_failure(notebook, capfd):
+    with pytest.raises(ImportError), notebook.quiet():
+        os.write(2, b"hushed")
+        raise ImportError
+    os.write(2, b"heard")
+    assert capfd.readouterr().err == "heard"
