@@ -116,7 +116,7 @@ def label_moods(events, notes, scale):
 # joined in a random order and cut into 64 streams; windows of 32 events follow one
 # another in each stream, and the states are handed on, so that the memory reaches back to
 # a piece's beginning. Pieces are held as integers; what the network sees of one is laid
-# out only while it is being read. The learning rate fades on a fixed schedule, the final
+# out when it is read. The learning rate fades on a fixed schedule, the final
 # model's longer than that of the folds; nothing is stopped early. Twelve keys make twelve
 # times the music: what is learnt about a chord in C need not be learnt again in D♭.
 
