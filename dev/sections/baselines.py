@@ -3,15 +3,15 @@
 #
 # **How far does one get without a network?** Predictions are judged in *nats*: the mean
 # negative natural logarithm of the probability that the true event had been given. A
-# uniform guess costs ln(vocabulary), certainty costs nothing, and one nat less means that
-# the truth was given 2.7 times the probability. Chords make an event worth more than a
-# note, so nats are also divided by the notes that sound: *nats a note* can be compared
-# between encodings. The *unigram* knows how often each token occurs, the
-# *n-gram* also which tokens follow which. Music may be played in any key, so the n-grams
-# learn from every piece in all twelve; the unigram and the published network, which are
-# told where a token stands and not what it sounds, learn from the pieces as they are. The
-# *streams* beside the token, step, duration and two velocities, get tables of their own:
-# what a model of time and touch has to beat.
+# uniform guess costs ln(vocabulary), certainty costs nothing, and one nat less means
+# that the truth was given 2.7 times the probability. Chords make an event worth more
+# than a note, so nats are also divided by the notes that sound: *nats a note* can be
+# compared between encodings. The *unigram* knows how often each token occurs, the
+# *n-gram* also which tokens follow which. Music may be played in any key, so the
+# n-grams learn from every piece in all twelve; the unigram and the published network,
+# which know a token's number and not its notes, learn from the pieces as they are. The
+# *streams* beside the token, step, duration and two velocities, get tables of their
+# own: what a model of time and touch has to beat.
 
 # %% tags=["active-py"]
 import copy
@@ -303,8 +303,8 @@ def hold_back(indices, seed):
 # same one to eight events four times in a row (and for a dozen events at least), draws
 # again without the token that would prolong it, and counts how often.
 #
-# The published model knows tokens and no time: the published project put every note half
-# a quarter after the last. Here its steps, durations and velocities are drawn from events
+# The published model knows tokens and no time: the published project put every note an
+# eighth after the last. Here its steps, durations and velocities are drawn from events
 # of the learning pieces, whatever the token. Its rhythm is *borrowed*, then.
 
 # %% tags=["hide-input"]

@@ -573,11 +573,11 @@ def load_corpus(folder, split, known):
 #                   color=colour, linestyle=line)
 #     ax.set(title=title, xlabel=label)
 # axes[0].set_ylabel("share of notes")
-# axes[1].legend()
+# axes[2].legend()
 # save_figure(figure, "corpus")
 
 # %% [markdown]
 # The two folders should look alike, but for single pitches, which depend on the keys:
 # what is learnt from the one is tested on the other. Durations include the pedal, and
 # the last bin holds all that are longer. If the curves of your own two folders differ,
-# the models will be blamed for it later: better deal the files anew.
+# the models will be blamed for it later: better mix and split the files again.

@@ -9,11 +9,11 @@
 # event also has its *position* in the bar, in cells, and the bar's metre: *beats* and
 # their *unit*.
 #
-# The *vocabulary* holds all 88 single notes and the most frequent chords. A chord outside
-# it is spelled as several events: the largest known chords in it and what is left, from
-# the bass up, with step 0 between them. So there is no unknown token: every piece can be
-# encoded, and comes back with each onset and pitch in place. Models count these events;
-# the tables of music, in sections 4 and 17, count once what starts together.
+# The *vocabulary* holds all 88 single notes and the most frequent chords. A chord
+# outside it is spelled as several events: the largest known chords in it and what is
+# left, from the bass up, with step 0 between them. So there is no unknown token: every
+# piece can be encoded, and comes back with each onset and pitch in place. Models count
+# these events; sections 4 and 17 count what starts together as one.
 
 # %% tags=["active-py"]
 import itertools
@@ -78,9 +78,9 @@ class Vocabulary:
 
 
 # %% [markdown]
-# Encoding goes through a piece from one group of notes to the next; decoding adds up the
-# steps. The notes of a chord keep one duration, the middle one; those below the top note
-# share one velocity, their mean. A single note has its own velocity twice.
+# Encoding goes through a piece from one group of notes to the next; decoding adds up
+# the steps. The notes of a chord keep one duration, their median; those below the top
+# note share one velocity, their mean. A single note has its own velocity twice.
 
 
 # %%
@@ -200,9 +200,10 @@ def count_tokens(sequences, size):
 
 # %% [markdown]
 # What is lost is fine time and touch: an onset moves by at most half a cell, 1/24 of a
-# quarter note, and durations and velocities go to the nearest bin. The next plot shows
-# how often each token occurs. The published project counts 24,483 notes and 548 unique
-# ones; the statistics below are in its terms.
+# quarter note (exactly between two, to the even one), and durations and velocities go
+# to the nearest bin. The next plot shows how often each token occurs. The published
+# project counts 24,483 notes and 548 unique ones; the statistics below are in its
+# terms.
 
 
 # %% tags=["active-ipynb", "hide-input"]

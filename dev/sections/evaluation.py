@@ -78,20 +78,18 @@ HISTOGRAM_METRICS = {
 }
 
 # %% [markdown]
-# Like the three measures of section 14, some others compare histograms: of durations, of
-# places in the beat, of pitch classes and of tokens, and of pitches once more (KL with
-# both sides exchanged, and a symmetric one); `outputs/tables/evaluation.csv` has them
-# all. Properties are one number a
-# piece: how mixed its pitch classes are (`pitch_class_entropy`, bits), its `pitch_range`
-# in semitones, its
-# `note_density` in notes a quarter, `groove_consistency` from bar to bar (as muspy has
-# it), how many notes sound at once, the pedal included (`polyphony`), how varied its
-# touch is (`velocity_spread`), how much harder the top note of an event is struck than
-# those below (`melody_lift`), what share of its rows of eight events come twice
-# (`repetition`). `swing_ratio` looks at beats with exactly two onsets, one of them on the
-# beat: how long the first half is, the second being 1 (even eighths are 1, triplets 2;
-# random onsets come near to real music, so it proves little by itself). Onsets exactly
-# between two cells of the grid, one in fifty, go to the even one.
+# Like the three measures of section 14, some others compare histograms: of durations,
+# of places in the beat, of pitch classes and of tokens, and of pitches once more (KL
+# with both sides exchanged, and a symmetric one); `outputs/tables/evaluation.csv` has
+# them all. Properties are one number a piece: how mixed its pitch classes are
+# (`pitch_class_entropy`, bits), its `pitch_range` in semitones, its `note_density` in
+# notes a quarter, `groove_consistency` from bar to bar (as muspy has it), how many
+# notes sound at once, the pedal included (`polyphony`), how varied its touch is
+# (`velocity_spread`), how much harder the top note of an event is struck than those
+# below (`melody_lift`), what share of its rows of eight events come twice
+# (`repetition`). `swing_ratio` looks at beats with exactly two onsets, one of them on
+# the beat: how long the first half is, the second being 1 (even eighths are 1, triplets
+# 2; random onsets come near to real music, so it proves little by itself).
 
 
 # %%
@@ -190,10 +188,11 @@ def measure_novelty(pieces, training_pieces):
 #
 # ### Can a machine tell?
 #
-# Each measure so far looks at one side of music. A random forest looks at some twenty
-# at once: given excerpts of 100 events it learns to tell generated from real ones, and
-# is tried on pieces that it has not seen. Its *AUC* is 0.5 where it can only guess,
-# give or take a tenth or more with so few pieces, and 1 where it is never wrong.
+# Each measure so far looks at one side of music. A *random forest*, many decision trees
+# that vote, looks at some twenty at once: given excerpts of 100 events it learns to
+# tell generated from real ones, and is tried on pieces that it has not seen. Its *AUC*
+# is 0.5 where it can only guess, give or take a tenth or more with so few pieces, and 1
+# where it is never wrong.
 
 
 # %% tags=["hide-input"]
@@ -419,11 +418,11 @@ def summarise(evaluation, names):
 #                        "pitch_class_entropy", "pitch_range"])
 
 # %% [markdown]
-# The row *random* says what chance gives. The loop is what `repetition` is there for, the
-# training copy what the longest run is there for. What a pianist may look at first is
-# `melody_lift`: where the tables strike top notes hardly harder than the others, the
-# expressive network voices a melody. (An AUC below 0.5 means that what the forest had
-# learnt did not carry over: read it as a guess.)
+# The row *random* says what chance gives. The loop is what `repetition` is there for,
+# the training copy what the longest run is there for. What a pianist may look at first
+# is `melody_lift`: the n-grams strike top notes hardly harder than the others, the
+# expressive network nearly as much as real music does. (An AUC below 0.5 means that
+# what the forest had learnt did not carry over: read it as a guess.)
 
 # %% tags=["active-ipynb", "hide-input"]
 # figure, axes = plt.subplots(2, 2, figsize=(6.5, 6.5), sharey=True)
@@ -445,10 +444,11 @@ def summarise(evaluation, names):
 
 # %% [markdown]
 # Points are values, lines their 95 % intervals, the blue band is what real music scores
-# against real music. Orange is what networks wrote. The expressive network, alone or over
-# changes, is the only writer that the forest cannot tell apart with ease; other trainings
-# landed between 0.5 and 0.75. The published one is found out every time, which its
-# borrowed rhythm alone would explain; its intervals are far off as well.
+# against real music. Orange is what networks wrote. The expressive network, alone or
+# over changes, is the only writer that the forest cannot tell apart with ease; two
+# other trainings came to 0.64–0.69 (`dev/benchmarks/changes.md`). The published one is
+# found out every time, which its borrowed rhythm alone would explain; its intervals are
+# far off as well.
 
 # %% tags=["active-ipynb", "hide-input"]
 # shown = {"held-out": (excerpts[1], REAL, "-"),
@@ -471,7 +471,7 @@ def summarise(evaluation, names):
 # save_figure(figure, "histograms")
 
 # %% [markdown]
-# Taken all together, the published model's pitches fit. Its melody does not: in real
-# music the highest note moves by one to three semitones most often, or leaps from hand to
-# hand, which the ends of the middle panel hold; the published model leaps anywhere. Its
-# steps are borrowed.
+# Counted over all pieces, the published model's pitches fit, though no single piece
+# keeps a key. Its melody does not: in real music the highest note moves by one to three
+# semitones most often, or leaps from hand to hand, which the ends of the middle panel
+# hold; the published model leaps anywhere. Its steps are borrowed.

@@ -89,7 +89,7 @@ def describe_events(events, vocabulary):
 # averages what was heard since the piece began, the past fading at its own pace, from
 # one and a half events to 800. The layer below computes them for a whole window at
 # once, and hands its sums on to the next window. (Averages over a window and averages
-# event by event are the same, which a test holds.)
+# event by event are the same, as a test checks.)
 
 
 # %%
@@ -179,7 +179,7 @@ def hide(inputs, units, dropout, seeds):
 # ### The reader
 #
 # What was just played, seen from all sides, is squeezed into a few numbers and goes
-# through one LSTM, and past it. The settings were found by experiment on real
+# through one LSTM, and also around it. The settings were found by experiment on real
 # performances.
 
 # %%
@@ -250,10 +250,10 @@ def build_reader(vocabulary, shape, seeds):
 # %% [markdown]
 # ### A transformer in its place
 #
-# With "transformer" in `MODELS` a small causal transformer listens in place of the LSTM;
-# all else is the same. Each event attends to itself and to the events before it, as far
-# as `context` reaches. Their keys and values are kept from window to window, and from
-# event to event when it writes, so that nothing is worked out twice.
+# With "transformer" in `MODELS` a small causal transformer listens in place of the
+# LSTM; all else is the same. Each event attends to itself and to the events before it,
+# as far as `context` reaches. What it worked out for them is kept from window to
+# window, and from event to event when it writes.
 
 # %% tags=["hide-input"]
 TRANSFORMER = {
@@ -327,14 +327,14 @@ def listen_transformer(seen, start, states, shape, seeds):
 # %% [markdown]
 # ### The heads
 #
-# The heads of the step, the duration and the velocities are small. The token's head looks
-# at piano rolls: the last notes, what sounds, the notes' memory, and the bass and the
-# tones of the chord that it is told, in all octaves. A *convolution*
-# along the pitch axis looks for patterns of intervals in them, wherever on the keyboard
-# they lie, so that what is learnt in one key holds in all. The head weighs the patterns
-# and so gives each pitch a score; a token's logit adds up those of its content. At
-# step 0 some tokens cannot follow: a chord outside the vocabulary is spelled from the
-# bass up, and no key is struck twice at once.
+# The heads of the step, the duration and the velocities are small. The token's head
+# looks at piano rolls: the last notes, what sounds, the notes' memory, and the bass and
+# the tones of the chord that it is told, in all octaves. A *convolution* along the
+# pitch axis looks for patterns of intervals in them, wherever on the keyboard they lie,
+# so that what is learnt in one key holds in all. The head weighs the patterns and so
+# gives each pitch a score; a token's score (its *logit*) adds up those of its content.
+# At step 0 some tokens cannot follow: a chord outside the vocabulary is spelled from
+# the bass up, and no key is struck twice at once.
 
 
 # %%

@@ -65,6 +65,6 @@ def compare_splits(sequences, length, size, seed):
 
 # %% [markdown]
 # The same table, the same pieces, the four longest: with windows dealt at random it
-# seems to know most of the music by heart, because it does. Held-out pieces show what
-# it has learnt: in nats, hardly more than a uniform guess. The best network here is right
-# one time in seven (section 14); an accuracy far above that suggests a leak.
+# seems to know most of the music by heart, because it does. On held-out pieces it is
+# hardly better than a uniform guess, in nats. The best network here is right one time
+# in seven (section 14); an accuracy far above that suggests a leak.

@@ -154,11 +154,11 @@ def describe_form(pieces):
 
 # %% [markdown]
 # Real pieces come back to what they have played, after 16 bars and more; left alone, no
-# model here does so more than random notes do. The expressive network keeps a manner for
-# a few bars, and has no idea of a chorus. Changes (those of the held-out pieces: the form
-# is theirs, the notes are its own) bring the harmony round again; the left hand repeats
-# itself no more than before. The loop shows the other side: it recurs all the time, far
-# beyond real music, so more is not better.
+# model here does so more than random notes do. The expressive network keeps a feel for
+# a few bars, and has no idea of a chorus. Changes (those of the held-out pieces: the
+# form is theirs, the notes are its own) bring the harmony round again; the left hand
+# repeats itself no more than before. The loop shows the other side: it recurs all the
+# time, far beyond real music, so more is not better.
 #
 # ### Does it follow?
 #
@@ -225,7 +225,7 @@ def describe_form(pieces):
 #     text = "{value:.3f} ({low:.3f}–{high:.3f}; real {floor_low:.3f}–{floor_high:.3f})"
 #     both = {metric: text.format(**row) for metric, row in values.loc[name].iterrows()}
 #     own, copied = not name.startswith("published"), values.loc["training_copy", "value"]
-#     known = f"""it costs {nats[name]:.3f} nats a note{
+#     known = f"""{nats[name]:.3f} nats a note{
 #         ", once the step is known" if own else ""}; counting costs {
 #         nats["unigram"]:.3f}, the n-gram {nats["ngram"]:.3f}, and {
 #         nats["ngram_memory"]:.3f} with a memory of the piece""" if name in nats else (
@@ -233,7 +233,7 @@ def describe_form(pieces):
 #     display(Markdown(f"""
 # **{name.replace("_", " ")}**
 #
-# 1. A token of an unseen piece: {known}.
+# 1. Unseen pieces: {known}.
 # 2. A random forest tells its music from real music with an AUC of {
 #         both["two_sample_auc"]}; training copies: {copied["two_sample_auc"]:.3f}.
 # 3. Its intervals reach {both["interval_similarity"]}; its {
@@ -246,13 +246,14 @@ def describe_form(pieces):
 # %% [markdown]
 # **What was looked at to choose what.** Architecture, epochs and temperatures of the
 # expressive network were chosen on twenty performances of a jazz pianist (*dev*) and on
-# folds of the shipped training pieces. How the network hears changes, how often, how far
-# it is guided by them, and the second velocity were compared on the shipped validation
-# pieces, so what these say of music over changes is *dev* too; all else was only
-# reported on them. On music that nobody looked at (stride performances, at commit
-# 58634fc, one run) it scored 2.835 ± 0.186 nats a note for the token (n-gram 3.531), an
+# folds of the shipped training pieces, so its row for unseen pieces is *dev* too. How
+# the network hears changes, how often, how far it is guided by them, and the second
+# velocity were compared on the validation pieces: *dev* for music over changes, for
+# touch, and so for the AUC. All else was only reported. On music that nobody looked at
+# (stride performances; an earlier network, commit 58634fc, with one velocity and no
+# changes; one run) it scored 2.835 ± 0.186 nats a note for the token (n-gram 3.531), an
 # interval similarity of 0.964 (real against real 0.963–0.991) and an AUC of 0.752
-# (0.620–0.880): there it is told from real music more often. The README has more.
+# (0.620–0.880): higher than here, though the bounds overlap. The README has more.
 #
 # **Limits.** Twenty pieces are few; every number has its interval to show for it. The
 # grid rounds time to 1/12 of a quarter note; one event has one duration, and one

@@ -125,9 +125,9 @@ SONGS = {  # to play over
 #     pd.Index([piece.name for piece in training_pieces]))
 
 # %% [markdown]
-# Pianists often strike a chord a little early, so an event is told the chord that sounds
-# one cell later: its bass, from 1 for C, and its tones, a bit for
-# each pitch class; 0 and 0 where there is none. In another key both move along.
+# Pianists often strike a chord a little early, so an event is told the chord that
+# sounds one cell later: its bass, from 1 for C, and its tones, a bit for each of the
+# twelve *pitch classes*; 0 and 0 where there is none. In another key both move along.
 #
 # Whether music *follows* its changes can be counted: `chord_tones`, the share of what
 # sounds (by duration, at most four quarters a note) that is in the chord;

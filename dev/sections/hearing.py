@@ -374,8 +374,8 @@ def show_score(notes: Notes, *, tempo: Tempo = 120.0, metre: Metre = ((0.0, 4, 4
 # %% [markdown] jp-MarkdownHeadingCollapsed=true
 # ### Piano roll, and all together
 #
-# Darker bars are louder. Blue is real music, orange is generated; green is what stands in
-# a training piece too. Held bars below are the left hand and what the pedal keeps.
+# Darker notes are louder. Blue is real music, orange is generated; green is what stands
+# in a training piece too. Long low ones are the left hand and what the pedal keeps.
 
 # %% tags=["hide-input"]
 def plain(text):

@@ -9,12 +9,13 @@
 # ## 1 Listen
 #
 # **What does it sound like?** The first clip is one of the forty pieces that come with
-# the notebook. A program composed them: they are free to use, but no pianist played them.
-# The second is the *published recipe*, the stacked LSTM of a student project: right
-# notes, no melody, a borrowed rhythm. The third is the *expressive* network that this
-# notebook builds from it. It writes rhythm and touch too, keeps a groove and a key for
-# some bars, then wanders. In the fourth it was given the *changes*, a blues in F, as
-# chord symbols. Each clip is the first that was written, not the best.
+# the notebook. A program composed them: they are free to use, but no pianist played
+# them. The second is the *published recipe*, the stacked LSTM of a student project:
+# common notes, no key, no melody, a borrowed rhythm. The third is the *expressive*
+# network that this notebook builds from it. It writes rhythm and touch too, keeps a
+# groove and a key for some bars, then wanders. In the fourth it was given the
+# *changes*, a blues in F, as chord symbols. Each clip is the first that was written,
+# not the best.
 
 # %% tags=["active-ipynb"]
 # from base64 import b64encode

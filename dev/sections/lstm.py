@@ -196,11 +196,11 @@ def train_published(learning, stopping, vocabulary, seed, epochs):
 
 
 # %% [markdown]
-# A trained network is asked in two ways. `predict` gives the probabilities of each event
-# of a known piece, each from the 40 events before it, or all that there are. `begin`
-# opens a stream: it reads seeds, one for each of several pieces side by side, then gives
-# one distribution after the other, keeping the LSTMs' state (which remembers more than
-# 40 events) instead of reading 40 events again for each.
+# A trained network is asked in two ways. `predict` gives the probabilities of each
+# event of a known piece, each from the 40 events before it, or as many as there are.
+# `begin` opens a stream: it reads seeds, one for each of several pieces side by side,
+# then gives one distribution after the other, keeping the LSTMs' state (which remembers
+# more than 40 events) instead of reading 40 events again for each.
 
 
 # %%
@@ -311,9 +311,10 @@ def show_training(learning, stopping, seed, epochs):
 
 # %% [markdown]
 # The loss falls for an epoch or two, to what counting single tokens gives, and stays
-# there. (The grey line is the higher one: these pieces are harder, and dropout is on.)
-# What has it learnt? Here are two windows that have nothing in common, and for
-# each the five tokens that the network thinks likeliest.
+# there. (The grey line is the higher one: these pieces are harder, and *dropout*, which
+# silences some units at random, is on.) What has it learnt? Here are two windows that
+# have nothing in common, and for each the five tokens that the network thinks
+# likeliest.
 
 # %% tags=["active-ipynb", "hide-input"]
 # network.set_weights([np.array(weight) for weight in watched["weights"]])
@@ -331,9 +332,8 @@ def show_training(learning, stopping, seed, epochs):
 
 # %% [markdown]
 # The answers are nearly the same, whatever went before: the notes that are frequent
-# everywhere, each with a probability of a few hundredths. And so it sounds. A
-# *temperature* below 1 keeps to the likeliest tokens, one above 1 strays from them. (The
-# network writes tokens alone; the rhythm is borrowed from real events.)
+# everywhere, each with a probability of a few hundredths. And so it sounds. Here it
+# writes at three temperatures:
 
 # %% tags=["active-ipynb"]
 # seed = encode(stopping[0], known)[:SEQUENCE_LENGTH]

@@ -2,8 +2,8 @@
 # ## 13 Is it new?
 #
 # **Did it write this, or remember it?** A network with a million numbers could know
-# twenty pieces by heart, and would pass every other test here. So each piece is held
-# against all that its model has learnt from. The *longest run* of a piece is
+# twenty pieces by heart, and its music would pass every other test here. So each piece
+# is held against all that its model has learnt from. The *longest run* of a piece is
 # the longest row of events that also stands in a training piece, in whatever key. Every
 # generated piece carries its longest run, with the training piece and the bar;
 # `LONGEST_COPY` sets a limit. Where a piece goes beyond it, it is taken back to just
@@ -85,8 +85,8 @@ def describe_copy(piece):
 # find_shared_run(validation_pieces[0], Sources(training_pieces))._asdict()
 
 # %% [markdown]
-# So much one real piece shares with others: a few events of one bar, by chance or by
-# idiom. With that, every model writes whole pieces by one function.
+# That is how much one real piece shares with others: a few events of one bar, by chance
+# or by idiom. With that, every model writes whole pieces by one function.
 
 # %% tags=["hide-input"]
 COPY_ATTEMPTS = 100  # times that a piece is drawn anew

@@ -218,6 +218,5 @@ FLOOR_REPEATS: Count = 200  # real-vs-real deals a range, a tenth for AUC (from 
 # %% [markdown]
 # Every plot uses one style, two sizes and one colour a role throughout: blue is real
 # music, orange is generated, the others are grey, green and purple. The palette (Okabe
-# and Ito's) can be told apart by colour-blind readers. Tables show names of files as they
-# are: what stands between two dollar signs is no formula.
+# and Ito's) can be told apart by colour-blind readers.
 

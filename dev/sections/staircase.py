@@ -124,10 +124,10 @@ def run_step(idea, learning, stopping, held_out, seed):
 
 
 # %% [markdown]
-# Each step is trained on the same folds, for as many updates, and its best epoch on the
-# held-back pieces is kept; the last two follow the expressive network's own schedule, and
-# `expressive` comes from the folds above. All are trained briefly, so that this takes
-# minutes, and on three folds.
+# Each step is trained on the same folds, with about the same number of updates, and its
+# best epoch on the held-back pieces is kept; the last two follow the expressive
+# network's own schedule, and `expressive` comes from the folds above. All are trained
+# briefly, so that this takes minutes, and on three folds.
 
 # %% tags=["active-ipynb", "hide-input"]
 # ideas = STEPS[::3] if QUICK_RUN else (*STEPS, "short memory")
@@ -170,14 +170,15 @@ def run_step(idea, learning, stopping, held_out, seed):
 # steps
 
 # %% [markdown]
-# **What to see.** From the last step to every step nothing changes: the recipe does not
-# fail for want of targets. With numbers of its own for each token the network gets on;
-# with the notes that a chord holds it passes the n-gram. But now it also begins to
-# memorise: see how far the open circle runs ahead. (Open circles are two of the learnt
-# pieces of each fold, which are a little harder than the unseen ones: compare with the
-# unigram's.) Twelve keys take that away; on unseen pieces they gain less than folds
-# differ. Each of the three steps after them brings 0.1 to 0.2 nats; three folds are too
-# few to rank neighbours. From *time and touch* on the network is told when the next event
-# comes, which those above are not; *short memory* is a bundle of ideas.
+# **What to see.** Between *last step* and *every step* nothing changes: the recipe does
+# not fail for want of targets. With numbers of its own for each token the network
+# improves; with the notes that a chord holds it passes the n-gram. But now it also
+# begins to memorise: see how far the open circle runs ahead. (Open circles are two of
+# the learnt pieces of each fold, which are a little harder than the unseen ones:
+# compare with the unigram's.) Twelve keys take that away; on unseen pieces they gain
+# less than folds differ. Each of the three steps after them brings 0.1 to 0.2 nats;
+# three folds are too few to rank neighbours. From *time and touch* on the network is
+# told when the next event comes, which those above are not; *short memory* is a bundle
+# of ideas, with a schedule of its own.
 #
 # **Try it:** leave a word out of `STEPS`, or change their order.

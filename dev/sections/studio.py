@@ -110,52 +110,59 @@ def ask_settings():
             choice([1.0, 0.98, 0.95, 0.9, 0.8], label="Top-p"),
             choice(["any", *MOODS], label="Energy"),
             choice(["any", *MOODS], label="Brightness"),
-            number(0, label="Tempo, 0: same", maximum=400),
+            number(0, label="Tempo, 0: own", maximum=400),
             number(1, label="Random seed", maximum=10**9),
             choice([("none", ""), *SONGS.items()], label="Changes, or write your own",
                    allow_custom_value=True, min_width=300)]
 
 
 # %% tags=["hide-input"]
+def save_take(take):
+    piece = take.piece
+    data = midi_bytes(piece.notes, piece.tempo, piece.name, take.comments, piece.metres,
+                      piece.markers)
+    file, folder = f"{safe_file_name(piece.name)}.mid", gr.utils.get_upload_folder()
+    return gr.processing_utils.save_bytes_to_cache(data, file, folder)
+
+
 def make_callbacks(models, named, held_out):
     """Return what the panel does: write a take, hear one, see one.
 
-    A visitor's takes are kept in that visitor's session and nowhere else.
+    `session`: a visitor's takes, kept there and nowhere else, and what is being written
+    for that visitor: whatever takes its place, or takes it away, stops the writing.
     """
 
     def write(model, start, primer, length, temperature, top_p, energy, brightness,
               tempo, seed, changes, session, progress=gr.Progress()):
+        session["writing"] = mine = object()
+
         def watch(share):
             progress(share, "Writing")
-            if session["cancelled"]:
+            if session["writing"] is not mine:
                 raise NotebookError("Cancelled; nothing was kept.")
 
-        session["cancelled"] = False
         try:
             take = make_take(models[model], primer or named[start], length, temperature,
                              top_p, energy, brightness, tempo, seed, changes, watch)
+            watch(1)
         except NotebookError as error:
             raise gr.Error(html.escape(str(error)), print_exception=False) from None
-        yield None, "", gr.skip(), gr.skip()  # a request that was cancelled ends here
-        session["takes"].append(take)
-        takes = [(f"{number}: {take.piece.name}", number)
-                 for number, take in enumerate(session["takes"], 1)]
-        yield (*hear(takes[-1][1], session), gr.Dropdown(takes, value=len(takes)),
-               gr.Dropdown([("none", 0), *takes]))
+        takes = [*session["takes"], take]
+        names = [(f"{number}: {each.piece.name}", number)
+                 for number, each in enumerate(takes, 1)]
+        return (save_take(take), gr.Dropdown(names, value=len(takes)),
+                gr.Dropdown([("none", 0), *names]), {"takes": takes, "writing": None})
 
     def hear(number, session):
-        if not number:
+        if not 0 < number <= len(session["takes"]):
             return None, ""
         take = session["takes"][number - 1]
         piece = take.piece
-        data = midi_bytes(piece.notes, piece.tempo, piece.name, take.comments,
-                          piece.metres, piece.markers)
-        file, folder = f"{safe_file_name(piece.name)}.mid", gr.utils.get_upload_folder()
-        path = gr.processing_utils.save_bytes_to_cache(data, file, folder)
-        return path, play(piece.notes, tempo=piece.tempo, title=piece.name).data
+        sound = play(piece.notes, tempo=piece.tempo, title=piece.name).data
+        return save_take(take), sound
 
     def see(number, marked, session):
-        if not number:
+        if not 0 < number <= len(session["takes"]):
             return ""
         take = session["takes"][number - 1]
         words = html.escape(describe_copy(take.piece))
@@ -182,7 +189,7 @@ def open_studio(models, pieces, held_out, report=""):
     write, hear, see = make_callbacks(models, named, held_out)
     with gr.Blocks(title="Jazz piano studio", analytics_enabled=False,
                    delete_cache=(600, 3600)) as panel:
-        session = gr.State({"takes": [], "cancelled": False})
+        session = gr.State({"takes": [], "writing": None})
         gr.HTML(report, visible=bool(report))
         with gr.Row():
             model = gr.Dropdown([*reversed(models)], label="Model")
@@ -206,18 +213,18 @@ def open_studio(models, pieces, held_out, report=""):
                                   gr.DownloadButton("Download the MIDI"),
                                   gr.HTML(elem_classes="sound"),
                                   gr.HTML(elem_classes="seen")))
-        (a, file, sound, seen), (b, *_), writing = *views, []
-        asked, written = [model, start, primer, *settings, session], [file, sound, a, b]
-        for trigger, name in ((panel.load, False), (button.click, "write")):
-            writing.append(trigger(write, asked, written, api_name=name,
-                                   concurrency_id="write", concurrency_limit=1))
-            writing[-1].success(see, [a, mark, session], seen, api_name=False)
-        stop.click(lambda known: known.update(cancelled=True), session, None,
+        (a, file, sound, _), (b, *_) = views
+        queue = {"show_progress_on": sound, "concurrency_id": "write"}
+        writing = [trigger(write, [model, start, primer, *settings, session],
+                           [file, a, b, session], api_name=name, **queue)
+                   for trigger, name in ((panel.load, False), (button.click, "write"))]
+        stop.click(lambda known: known.update(writing=None), session, None,
                    cancels=writing, queue=False, api_name=False)
-        for choice, file, sound, seen in views:
-            choice.input(hear, [choice, session], [file, sound], api_name=False).then(
-                see, [choice, mark, session], seen, api_name=False)
-            mark.input(see, [choice, mark, session], seen, api_name=False)
+        marked, last = mark.input, {"trigger_mode": "always_last", "api_name": False}
+        for take, file, sound, seen in views:
+            view = {**last, "fn": see, "inputs": [take, mark, session], "outputs": seen}
+            take.change(hear, [take, session], [file, sound], **last).success(**view)
+            marked = marked(**view).success
     return panel.queue(max_size=64)
 
 
@@ -235,7 +242,7 @@ def draw_report(folder):
         if (path := Path(folder, f"figures/{name}.png")).exists():
             source = as_data("image/png", path.read_bytes())
             parts.append(f'<img alt="{name}" src="{source}" style="display: inline; '
-                         'width: min(100%, 600px); vertical-align: top">')
+                         'width: min(100%, 580px); vertical-align: top">')
     return "".join(parts)
 
 

@@ -253,9 +253,9 @@ def mean_and_spread(table):
 # %% [markdown]
 # Folds differ more than some models do: a fold holds two pieces, and some pieces are
 # harder to foresee than others. What counts is the difference within a fold. *ngram
-# memory* is a bigram with a second table, which counts the piece so far. It knows no more
-# about music, but it notices what this piece likes, and part of what a network gains over
-# an n-gram may be no more than that.
+# memory* is an n-gram of order 2 with a second table, which counts the piece so far. It
+# knows no more about music, but it notices what this piece likes, and part of what a
+# network gains over an n-gram may be no more than that.
 
 
 # %% tags=["active-ipynb"]
@@ -301,9 +301,9 @@ def mean_and_spread(table):
 # %% [markdown]
 # Thin lines are folds, thick ones their mean. A tenth of the learning pieces is held
 # back to watch the training. The published network has soon learnt what it can; the
-# expressive one goes on learning until its schedule ends, by a shorter schedule than the
-# final model's. (The two axes do not compare: the right one adds up five streams. Losses
-# of learnt pieces are measured with dropout on.)
+# expressive one goes on learning to the end of its schedule. (The two axes do not
+# compare: the right one adds up five streams. Losses of learnt pieces are measured with
+# dropout on.)
 #
 # The published project prints three numbers, placeholders by its own word, and defines
 # none. Here they are by our definitions, beside what the held-out pieces of any two folds

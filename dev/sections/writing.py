@@ -260,12 +260,12 @@ def train_transformer(*arguments):
 #
 # To write, the network reads the seed, then takes one event after the other: each head
 # gives its distribution, a class is drawn, the next head is told. All five draws of all
-# pieces side by side are one compiled step. Left alone, the network strays a little more
-# than real pieces do, so that step, token and duration are drawn slightly cooler than
-# temperature 1; `temperature` multiplies that. To make a request stick, the network is
-# *guided*: asked twice, with the mood and without it, and pushed beyond its answer (the
-# *logits*, from which shares are made) in the direction of the difference; over changes
-# so is the choice of the token, less far.
+# pieces side by side are one compiled step. Left alone, the network strays a little
+# more than real pieces do, so that step, token and duration are drawn slightly cooler
+# than temperature 1; `temperature` multiplies that. To make a request stick, the
+# network is *guided*: asked twice, with the mood and without it, and pushed beyond its
+# answer (the *logits*, from which shares are made) in the direction of the difference;
+# over changes the token is guided too, more gently.
 
 # %% tags=["hide-input"]
 STREAM_TEMPERATURES = (0.96, 0.94, 0.97, 1.0, 1.0)  # in EVENT_ORDER, at temperature 1

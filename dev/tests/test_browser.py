@@ -16,7 +16,7 @@ import nbformat
 import psutil
 import pytest
 from helpers import ROOT, small_file
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import TimeoutError, expect, sync_playwright
 
 from assembly import assemble
 from refresh import set_parameters
@@ -82,7 +82,7 @@ def wait_for(address, process):
             return
         except OSError:
             time.sleep(0.2)
-    raise TimeoutError(address)
+    raise AssertionError(f"nothing answers at {address}")
 
 
 @pytest.fixture(scope="module")
@@ -231,6 +231,29 @@ def test_cancelling_keeps_nothing_and_the_panel_goes_on(page):
     page.get_by_label("Take A").click()
     assert not page.get_by_role("option", name=re.compile("seed 13")).count()
     page.keyboard.press("Escape")
+
+
+def test_a_take_is_asked_for_heard_and_seen_once(page):
+    page.get_by_label("Take A").click()
+    page.keyboard.press("Escape")
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    for seed in (15, 16):
+        generate(page, seed)
+    assert sum("queue/join" in url for url in asked) == 6  # written, heard, seen
+
+
+def test_marks_that_change_while_they_are_drawn_come_to_rest(page):
+    for _ in range(5):
+        page.get_by_label("Mark borrowed passages").click()
+    for _ in range(20):
+        try:  # a picture takes less than these three seconds
+            page.wait_for_event("request", lambda x: "join" in x.url, timeout=3000)
+        except TimeoutError:
+            break
+    else:
+        pytest.fail("the page draws without end")
+    page.get_by_label("Mark borrowed passages").uncheck()
 
 
 def test_takes_are_compared_and_borrowed_passages_marked(page):
