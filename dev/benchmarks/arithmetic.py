@@ -15,6 +15,7 @@ import time
 import report
 
 os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = "1"
+os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
 import keras
 import numpy as np
 import tensorflow as tf

@@ -162,10 +162,11 @@ def draw_classes(logits, uniforms, banned, temperature, top_p, top_k):
 #     for heat in (0.5, 1.0, 2.0)}, ["likeliest", "second", "third"])
 
 # %% [markdown]
-# A cold draw makes the likely likelier, a hot one levels all. Each stream gets a table:
+# A cold draw makes the likely likelier, a hot one levels all. Each stream gets a table
+# of its own.
 
 
-# %%
+# %% tags=["hide-input"]
 def make_tables(sequences, order, size):
     """Return the n-gram of the tokens, with one for each other stream beside it."""
     ngram = Ngram([sequence["token"] for sequence in sequences], order, size)

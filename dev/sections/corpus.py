@@ -477,7 +477,7 @@ def attempt(function, data, *rest):
         return error
 
 
-# %%
+# %% tags=["hide-input"]
 def group_notes(piece):
     """Return the grid cells in which notes start, and each note's cell's number."""
     cells = np.rint(piece.notes["onset"] * GRID).astype(np.int64)
@@ -552,7 +552,9 @@ def load_corpus(folder, split, known):
 # validation_pieces, validation_table = load_corpus(VALIDATION_FOLDER, "validation", seen)
 # if QUICK_RUN:
 #     training_pieces, validation_pieces = training_pieces[:4], validation_pieces[:4]
-# save_table(pd.concat([training_table, validation_table]), "corpus")
+# files = save_table(pd.concat([training_table, validation_table]), "corpus")
+# listed = files.to_html(border=0, max_rows=1000, na_rep="")
+# HTML(f'<div style="max-height: 420px; overflow: auto">{listed}</div>')
 
 # %% [markdown]
 # An *event* is what starts in one cell of a grid of 1/12 quarter notes: a note, or the

@@ -140,7 +140,7 @@ def decode(sequence, vocabulary):
 # What follows helps to write music: where bars begin in a sequence of events, and the
 # same piece in another key.
 
-# %%
+# %% tags=["hide-input"]
 def bar_cells(events):
     """Return how many grid cells the bars have in which events stand."""
     beats, unit = (events[name].astype(int) for name in ("beats", "unit"))

@@ -460,7 +460,7 @@ def summarise(evaluation, names):
 # for ax, count, first, label, title in (
 #     (axes[0], count_pitches, LOWEST_PITCH, "MIDI number", "Pitches"),
 #     (axes[1], count_intervals, -24, "semitones, ±24: or more", "Moves of the top note"),
-#     (axes[2], count_steps, 0, f"1/{GRID} quarter notes", "Steps from onset to onset"),
+#     (axes[2], count_steps, 0, f"1/{GRID} quarter notes, up to two quarters", "Steps"),
 # ):
 #     for name, (pieces, colour, line) in shown.items():
 #         counts = sum(map(count, pieces))
@@ -468,6 +468,7 @@ def summarise(evaluation, names):
 #                 color=colour, label=name)
 #     ax.set(title=title, xlabel=label, ylabel="share")
 # axes[0].legend()
+# axes[2].set_xlim(-1, 2 * GRID)
 # save_figure(figure, "histograms")
 
 # %% [markdown]

@@ -165,7 +165,7 @@ def generate_music(
 # comes back begins with the primer's own notes and goes on in its bars. Here the model
 # goes on from the first bars of a validation piece.
 
-# %%
+# %% tags=["hide-input"]
 PRIMER_EVENTS = 128  # of a primer are read, its last ones
 
 

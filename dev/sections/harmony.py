@@ -61,7 +61,7 @@ def read_chord(symbol):
     return tuple(dict.fromkeys(tone % 12 for tone in tones))
 
 
-# %%
+# %% tags=["hide-input"]
 LONGEST_CHORUS = 4096  # quarter notes
 # A chorus: (onset, symbol) rows, and its length, in quarter notes.
 Changes = namedtuple("Changes", "rows length")

@@ -167,6 +167,8 @@ def safe_file_name(title):
 # %% tags=["hide-input"]
 LONGEST_SOUND, CLIP_SECONDS = 40, 25  # seconds of a player, and of a clip to keep
 TONE_RATE, HARMONICS = 22_050, np.arange(1, 7)[:, None]  # samples a second
+SOUND_FORMATS = {"audio/flac": {"format": "FLAC"}, "audio/mpeg": {  # soon made; short
+    "format": "MP3", "bitrate_mode": "VARIABLE", "compression_level": 0.7}}
 # Music as a browser plays it: media type, bytes, what a listener should know.
 Sound = namedtuple("Sound", "media data remarks")
 
@@ -186,7 +188,7 @@ def play_tones(notes, tempo):
     return sound, TONE_RATE
 
 
-def render_sound(notes, tempo, seconds):
+def render_sound(notes, tempo, seconds, media="audio/mpeg"):
     """Return the first seconds of notes, from the first one on, as a Sound."""
     until, notes, remarks = seconds * tempo / 60, notes.copy(), []
     notes["onset"] -= notes["onset"].min()
@@ -208,14 +210,12 @@ def render_sound(notes, tempo, seconds):
         remarks.append("a tone generator stands in for the piano: pip install "
                        "midirenderer pretty_midi brings it")
     samples = 0.8 * samples / max(np.abs(samples).max(), 1e-9)
-    buffer = io.BytesIO()
+    data = io.BytesIO()
     if writer := find_package("soundfile"):
-        quality = {"bitrate_mode": "VARIABLE", "compression_level": 0.7}
-        writer.write(buffer, samples, rate, format="MP3", **quality)
+        writer.write(data, samples, rate, **SOUND_FORMATS[media])
     else:
-        scipy.io.wavfile.write(buffer, rate, (32767 * samples).astype(np.int16))
-    media = "audio/mpeg" if writer else "audio/wav"
-    return Sound(media, buffer.getvalue(), "; ".join(remarks))
+        scipy.io.wavfile.write(data, rate, (32767 * samples).astype(np.int16))
+    return Sound(media if writer else "audio/wav", data.getvalue(), "; ".join(remarks))
 
 
 def as_data(media, data):

@@ -105,7 +105,7 @@ def build_published_lstm(vocabulary_size):
 # pieces that are held back from the learning are no longer predicted better.
 
 
-# %%
+# %% tags=["hide-input"]
 def rebuild(network, every_step, seed=None):
     """Return the stack for windows of any length, answering each step or the last.
 
@@ -203,7 +203,7 @@ def train_published(learning, stopping, vocabulary, seed, epochs):
 # more than 40 events) instead of reading 40 events again for each.
 
 
-# %%
+# %% tags=["hide-input"]
 def predict_windows(network, inputs, length):
     """Return a network's answers (events, size) to inputs, each in a window of its own.
 

@@ -100,6 +100,7 @@ def list_versions():
     names = ("tensorflow", "keras", "numpy", "music21")
     versions = {name: getattr(find_package(name), "__version__", "") for name in names}
     versions["pychord"] = importlib.metadata.version("pychord")
+    versions["oneDNN"] = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "")
     return {"Python": platform.python_version(), **versions}
 
 
@@ -220,11 +221,11 @@ def run_on_cluster(function, jobs, address):
         raise NotebookError(
             f"No Dask scheduler answers at DASK_SCHEDULER={address}: start one (dask "
             "scheduler), or unset it to work on this machine.") from None
-    threads = {name: os.environ[name] for name in os.environ if "TF_NUM_" in name}
+    settings = {name: os.environ[name] for name in os.environ if name[:3] == "TF_"}
     checked, last_seen = set(), time.monotonic()
     with client:
         try:
-            client.register_worker_callbacks(partial(os.environ.update, threads))
+            client.register_worker_callbacks(partial(os.environ.update, settings))
             futures = {client.submit(function, *j, pure=False) for j in enumerate(jobs)}
             while futures:
                 workers = set(client.nthreads())

@@ -22,7 +22,7 @@ from .harmony import repeat_changes
 from .settings import GRID, LONGEST_COPY, TEMPERATURE, TOP_K, TOP_P, NotebookError
 
 
-# %%
+# %% tags=["hide-input"]
 def relative_events(piece):
     """Return each event with the one before it, the same in every key."""
     chords = [tuple(group) for _, group in list_groups(piece)]

@@ -17,6 +17,7 @@ if sys.version_info >= (3, 14):
 import base64
 import contextlib
 import copy
+import gc
 import gzip
 import html
 import importlib.metadata
@@ -44,23 +45,27 @@ from functools import lru_cache, partial, wraps
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Literal
+from unittest import mock
 
 # %% tags=["hide-input"]
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "2")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # else only on newer processors
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # it calls nobody
 os.environ.setdefault("MALLOC_ARENA_MAX", "2")  # less memory in the folds' processes
 
 
 @contextlib.contextmanager
 def quiet():
-    """Keep off the screen what TensorFlow says as it starts, whatever its log level."""
+    """Keep off the screen what packages say as they start, and collect no garbage."""
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
+    gc.disable()
     try:
         yield
     finally:
+        gc.enable()
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
@@ -70,7 +75,6 @@ with quiet():
     import keras
     import tensorflow as tf
 
-import gradio as gr
 import joblib
 import matplotlib.pyplot as plt
 import music21
@@ -89,6 +93,10 @@ from music21.midi import ChannelVoiceMessages, MetaEvents
 from pydantic import AfterValidator, BeforeValidator, Field
 from sklearn import ensemble, metrics, model_selection
 from tqdm import tqdm
+
+# Without a file to look into, Gradio does not write type hints, as it would each time.
+with quiet(), mock.patch("inspect.getfile", side_effect=FileNotFoundError):
+    import gradio as gr
 
 # %% tags=["active-ipynb"]
 # RUN_STARTED = time.perf_counter()
@@ -213,7 +221,7 @@ FLOOR_REPEATS: Count = 200  # real-vs-real deals a range, a tenth for AUC (from 
 #     EPOCHS = PATIENCE = EXPRESSIVE_EPOCHS = EXPRESSIVE_FOLD_EPOCHS = 1
 # RUN_KIND = "quick" if QUICK_RUN else "full"
 # keras.utils.set_random_seed(SEED)  # and NumPy's, and Python's own
-# pd.DataFrame({"value": {name: globals()[name] for name in __annotations__}})
+# print(f"A {RUN_KIND} run")
 
 # %% [markdown]
 # Every plot uses one style, two sizes and one colour a role throughout: blue is real

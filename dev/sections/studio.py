@@ -26,7 +26,15 @@ from .evaluation import describe_music
 from .expressive import MOODS
 from .generation import end_of_primer, generate_music, notes_from, read_primer
 from .harmony import SONGS
-from .hearing import as_data, draw_piece, midi_bytes, play, safe_file_name
+from .hearing import (
+    LONGEST_SOUND,
+    as_data,
+    draw_piece,
+    midi_bytes,
+    render_sound,
+    safe_file_name,
+    show_sound,
+)
 from .novelty import describe_copy, find_shared_run
 from .settings import (
     OUTPUT_FOLDER,
@@ -158,8 +166,8 @@ def make_callbacks(models, named, held_out):
             return None, ""
         take = session["takes"][number - 1]
         piece = take.piece
-        sound = play(piece.notes, tempo=piece.tempo, title=piece.name).data
-        return save_take(take), sound
+        sound = render_sound(piece.notes, piece.tempo, LONGEST_SOUND, "audio/flac")
+        return save_take(take), show_sound(sound, piece.name)
 
     def see(number, marked, session):
         if not 0 < number <= len(session["takes"]):
@@ -264,11 +272,11 @@ if "In" in globals() and "RUN_STARTED" not in globals():  # a kernel, definition
     serve_page()
 
 # %% tags=["active-ipynb"]
-# gr.close_all()
+# gr.close_all(verbose=False)
 # studio = open_studio(models, validation_pieces + training_pieces, validation_pieces)
 # _, address, _ = studio.launch(**LAUNCH)
 # picture = Path(OUTPUT_FOLDER) / "figures" / "studio.png"
 # source = as_data("image/png", picture.read_bytes()) if picture.exists() else ""
 # HTML(f'<object data="{address}" type="text/html" style="width: 100%; height: 900px">'
-#      f'<img alt="The Studio" style="max-width: 100%" src="{source}"></object>'
+#      f'<img alt="The Studio" style="width: min(100%, 760px)" src="{source}"></object>'
 #      f'<p>The Studio is at <a href="{address}">{address}</a> while this runs.</p>')

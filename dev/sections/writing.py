@@ -45,7 +45,7 @@ from .expressive import (
 from .harmony import find_changes, tell_chords
 from .settings import GRID
 
-# %%
+# %% tags=["hide-input"]
 MOOD_EVENTS = 100  # events that are given one mood
 MOOD_SHARE, MOOD_LEFT_OUT = 0.3, 0.25  # stretches told; then each of the two left out
 CHANGES_SHARE = 0.4  # stretches that are told their chords
@@ -120,7 +120,7 @@ def label_moods(events, notes, scale):
 # model's longer than that of the folds; nothing is stopped early. Twelve keys make twelve
 # times the music: what is learnt about a chord in C need not be learnt again in D♭.
 
-# %%
+# %% tags=["hide-input"]
 SCHEDULE = {
     "own_key": 0.35,  # how often a piece is played in its own key
     "streams": 64,  # side by side

@@ -11,6 +11,7 @@ from hypothesis import settings
 DEV = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(DEV), str(DEV / "tools")]
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the notebook does
 
 settings.register_profile("fixed", deadline=None, derandomize=True, database=None)
 settings.load_profile("fixed")

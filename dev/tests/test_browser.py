@@ -372,7 +372,7 @@ def test_the_panel_works_in_jupyterlab(browser, folder):
             """() => {
               const cells = window.jupyterapp.shell.currentWidget.content
               const at = cells.widgets.findIndex(
-                cell => cell.model.sharedModel.source.includes('gr.close_all()'))
+                cell => cell.model.sharedModel.source.includes('gr.close_all('))
               cells.activeCellIndex = at
               return cells.scrollToItem(at, 'start')
             }"""

@@ -42,11 +42,13 @@ def test_a_note_sounds_at_its_pitch(notebook, pitch, hertz):
         assert loudest_frequency(samples, rate) == pytest.approx(hertz, rel=0.01)
 
 
-def test_sound_is_as_long_as_the_music_and_loud_enough(notebook):
+@pytest.mark.parametrize("kind, media", [("MP3", "audio/mpeg"), ("FLAC", "audio/flac")])
+def test_sound_is_as_long_as_the_music_and_loud_enough(notebook, kind, media):
     piece = melody([60] * 8, step=1)
-    sound = notebook.render_sound(piece.notes, 120, 40)
+    sound = notebook.render_sound(piece.notes, 120, 40, media)
     samples, rate = soundfile.read(io.BytesIO(sound.data))
-    assert sound.media == "audio/mpeg" and not sound.remarks
+    assert soundfile.info(io.BytesIO(sound.data)).format == kind
+    assert sound.media == media and not sound.remarks
     assert 4.4 <= len(samples) / rate < 7  # and the last note rings out
     assert 0.5 < np.abs(samples).max() <= 1
 
@@ -75,7 +77,7 @@ def test_sound_ends_and_is_small_enough(notebook):
 
 def test_a_tone_generator_takes_over_and_says_so(notebook, monkeypatch):
     without(notebook, monkeypatch, "midirenderer", "pretty_midi", "soundfile")
-    sound = notebook.render_sound(melody([69], step=2).notes, 120, 40)
+    sound = notebook.render_sound(melody([69], step=2).notes, 120, 40, "audio/flac")
     rate, samples = scipy.io.wavfile.read(io.BytesIO(sound.data))
     assert sound.media == "audio/wav" and "pip install midirenderer" in sound.remarks
     assert loudest_frequency(samples, rate) == pytest.approx(440, rel=0.01)
