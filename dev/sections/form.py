@@ -155,10 +155,10 @@ def describe_form(pieces):
 # %% [markdown]
 # Real pieces come back to what they have played, after 16 bars and more; left alone, no
 # model here does so clearly more than random notes do. The expressive network keeps a
-# feel for a few bars, and has no idea of a chorus. Changes (those of the held-out pieces: the
-# form is theirs, the notes are its own) bring the harmony round again; the left hand
-# repeats itself no more than before. The loop shows the other side: it recurs all the
-# time, far beyond real music, so more is not better.
+# feel for a few bars, and has no idea of a chorus. Changes (those of the held-out
+# pieces: the form is theirs, the notes are its own) bring the harmony round again; the
+# left hand repeats itself no more than before. The loop shows the other side: it recurs
+# all the time, far beyond real music, so more is not better.
 #
 # ### Does it follow?
 #
