@@ -245,7 +245,7 @@ def train_memory(learning, stopping, vocabulary, seed, epochs):
 # chosen, and later the moment to stop.
 
 
-# %%
+# %% tags=["hide-input"]
 def score_streams(predictor, pieces, vocabulary):
     """Return nats an event, nats a note and accuracy of pieces, by stream.
 

@@ -27,7 +27,7 @@ from .corpus import LOWEST_PITCH, PITCHES
 from .encoding import DURATIONS, EVENT, LONGEST_STEP, STREAM_SIZES
 from .settings import GRID
 
-# %%
+# %% tags=["hide-input"]
 EVENT_ORDER = ("step", "token", "duration", "velocity",  # in which heads choose
                "lower_velocity")
 POSITIONS = 2 * LONGEST_STEP  # cells of a bar that are told apart

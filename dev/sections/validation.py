@@ -72,7 +72,7 @@ from .writing import (
 )
 
 
-# %%
+# %% tags=["hide-input"]
 def count_pitches(piece):
     return np.bincount(piece.notes["pitch"] - LOWEST_PITCH, minlength=PITCHES)
 
@@ -149,7 +149,7 @@ def choose_seeds(pieces, vocabulary, count, generator):
 # notebook anywhere, run it again, and it goes on with the folds that are missing. A fold
 # is trained again when its pieces, its settings or the code that it runs have changed.
 
-# %%
+# %% tags=["hide-input"]
 TRAINERS = {"uniform": train_uniform, "unigram": train_unigram, "ngram": train_ngram,
             "ngram_memory": train_memory, "published": train_published,
             "expressive": train_expressive, "transformer": train_transformer}
