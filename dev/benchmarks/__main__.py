@@ -11,18 +11,22 @@ import sys
 
 import report
 
+from results import markdown_table
+
 SCRIPTS = ("speed", "arithmetic", "cluster", "notebook_runs", "page")
 PROGRAM = "import json, {0}; print('ROWS' + json.dumps({0}.measure()))"
+COMMIT = ["git", "rev-parse", "--short", "HEAD"]
 KEPT = report.FOLDER / "benchmarks.json"
 
 
 def measure(script):
-    """Return a script's rows, measured in a process of its own."""
+    """Return a script's rows, measured in a process of its own, with the commit."""
     command = [sys.executable, "-c", PROGRAM.format(script)]
     done = subprocess.run(
         command, cwd=report.FOLDER, stdout=subprocess.PIPE, text=True, check=True
     )
-    return json.loads(done.stdout.split("ROWS")[1])
+    commit = subprocess.check_output(COMMIT, cwd=report.FOLDER, text=True).strip()
+    return [[*row, commit] for row in json.loads(done.stdout.split("ROWS")[1])]
 
 
 def main():
@@ -32,7 +36,8 @@ def main():
         kept[script] = measure(script)
         KEPT.write_text(json.dumps(kept, indent=1, ensure_ascii=False), "utf-8")
     rows = [row for script in SCRIPTS for row in kept.get(script, ())]
-    report.write_rows("benchmarks", "Side by side", rows)
+    table = markdown_table([*report.COLUMNS, "commit"], rows)
+    report.write_report("benchmarks", "Side by side", table)
     refresh = report.ROOT / "dev" / "tools" / "refresh.py"
     subprocess.run([sys.executable, refresh, "--readme-only"], check=True)
 

@@ -50,9 +50,13 @@ def stream_values(sequence, stream):
 
 
 def judge(shares, values):
-    """Return nats and hits of distributions (events, size) of as many values."""
-    given = shares[np.arange(len(values)), values]
-    return -np.log(np.maximum(given, 1e-30)), shares.argmax(axis=1) == values
+    """Return nats and hits of distributions (events, size) of as many values.
+
+    A hit counts as a half where two values are likeliest, and so on.
+    """
+    given, best = shares[np.arange(len(values)), values], shares.max(axis=1)
+    hits = (given == best) / (shares == best[:, None]).sum(axis=1)
+    return -np.log(np.maximum(given, 1e-30)), hits
 
 
 class Ngram:
@@ -68,7 +72,7 @@ class Ngram:
         self.order, self.size, self.tables = order, size, []
         self.memory, self.others = 0.0, {}
         for width in range(order):
-            keys = [ngram_keys(tokens, width, size) for tokens in sequences]
+            keys = [ngram_keys(tokens, width, size) for tokens in [[], *sequences]]
             self.tables.append(np.unique(np.concatenate(keys), return_counts=True))
 
     def shorten(self, order, memory=0.0):

@@ -10,8 +10,8 @@
 # * *borrowed rhythm*: their notes in order, with steps, durations and velocities drawn
 #   from real events, which is all that the published model does for rhythm;
 # * *shuffled*: their events in random order; *constant rhythm*: one step throughout;
-# * *loop*: their first 16 events again and again; *random*: as many notes of their range
-#   at random times, which says what chance gives.
+# * *loop*: their first 16 events again and again; *random*: as many events, each a
+#   single note of their range, at random times, which says what chance gives.
 
 # %% tags=["active-py"]
 import warnings
@@ -191,8 +191,9 @@ def measure_novelty(pieces, training_pieces):
 # Each measure so far looks at one side of music. A *random forest*, many decision trees
 # that vote, looks at some twenty at once: given excerpts of 100 events it learns to
 # tell generated from real ones, and is tried on pieces that it has not seen. Its *AUC*
-# is 0.5 where it can only guess, give or take a tenth or more with so few pieces, and 1
-# where it is never wrong.
+# (area under the ROC curve) says how often, of a generated and a real excerpt, it finds
+# the generated one: 0.5 where it can only guess, give or take a tenth or more with so
+# few pieces, and 1 where it is never wrong.
 
 
 # %% tags=["hide-input"]
@@ -259,16 +260,18 @@ def two_sample_auc(real, generated, seeds):
 # ### All together
 #
 # Intervals are 95 % bounds from a bootstrap over pieces: whole pieces are drawn anew,
-# since the notes of one piece resemble each other. Real-vs-real ranges are given as
-# median and 5th to 95th percentile; for properties and novelty, groups of real pieces are
-# drawn with replacement.
+# since the notes of one piece resemble each other, and the bounds (but for the AUC's)
+# are moved until the middle of what was drawn is the value. Real-vs-real ranges are given
+# as median and 5th to 95th percentile of many deals, for the AUC of a tenth as many; for
+# properties and novelty, groups of real pieces are drawn with replacement, for novelty
+# from the held-out pieces alone.
 
 
 # %% tags=["hide-input"]
-def bounds_of(value, drawn):
+def bounds_of(value, drawn, least=0):
     """Return 95 % bounds of a bootstrap, moved to the value to take its bias out."""
     low, middle, high = np.nanpercentile(drawn, [2.5, 50, 97.5])
-    return np.maximum(0, value + low - middle), value + high - middle
+    return np.maximum(least, value + low - middle), value + high - middle
 
 
 def make_row(metric, value, bounds, floor, direction):
@@ -309,7 +312,8 @@ def evaluate_properties(generated, pool, repeats, generator):
             pd.DataFrame(generator.choice(each, (repeats, len(values)))).mean(axis=1)
             for each in (values, real))
         mean = np.nanmean(values)
-        bounds = bounds_of(mean, drawn)
+        signed = min(np.nanmin(values), np.nanmin(real)) < 0
+        bounds = bounds_of(mean, drawn, -np.inf if signed else 0)
         aim = "lower" if "run" in name else "near the floor"
         rows.append(make_row(name, mean, bounds, floor, aim))
     return rows
@@ -389,7 +393,8 @@ def summarise(evaluation, names):
 # deals = []
 # for each in range(SEED, SEED + max(2, FLOOR_REPEATS // 10)):
 #     dealt = [pool[i] for i in np.random.default_rng(each).permutation(len(pool))]
-#     deals.append((dealt[:pieces_each], dealt[pieces_each : 2 * pieces_each], [each]))
+#     halves = dealt[:pieces_each], dealt[pieces_each : 2 * pieces_each]
+#     deals.append((*halves, range(each, each + max(1, min(5, FLOOR_REPEATS // 20)))))
 # floors = run_cached(two_sample_auc, deals, CACHE_FOLDER, "ranges")
 # auc_floor = [auc for auc, *_ in floors]
 # shared = (excerpts[1], pool, training_pieces, vocabulary.chords, auc_floor)
@@ -420,7 +425,7 @@ def summarise(evaluation, names):
 # %% [markdown]
 # The row *random* says what chance gives. The loop is what `repetition` is there for,
 # the training copy what the longest run is there for. What a pianist may look at first
-# is `melody_lift`: the n-grams strike top notes hardly harder than the others, the
+# is `melody_lift`: the n-grams strike top notes barely harder than the others, the
 # expressive network nearly as much as real music does. (An AUC below 0.5 means that
 # what the forest had learnt did not carry over: read it as a guess.)
 
@@ -439,16 +444,16 @@ def summarise(evaluation, names):
 #     ax.set_yticks(places, order)
 #     words = metric.replace("_", " ").replace("kl", "KL").replace("auc", "AUC")
 #     ax.set_title(f"{words}\n({rows['direction'].iloc[0]} is better)")
-# axes[0, 0].legend(loc="lower left")
+# figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center")
 # save_figure(figure, "evaluation")
 
 # %% [markdown]
 # Points are values, lines their 95 % intervals, the blue band is what real music scores
 # against real music. Orange is what networks wrote. The expressive network, alone or
-# over changes, is the only writer that the forest cannot tell apart with ease; two
-# other trainings came to 0.64–0.69 (`dev/benchmarks/changes.md`). The published one is
-# found out every time, which its borrowed rhythm alone would explain; its intervals are
-# far off as well.
+# over changes, is the only writer whose music the forest cannot easily tell from real
+# music; two other trainings came to 0.64–0.69 (`dev/benchmarks/changes.md`). The
+# published one is found out every time, which its borrowed rhythm alone would explain;
+# its intervals are far off as well.
 
 # %% tags=["active-ipynb", "hide-input"]
 # shown = {"held-out": (excerpts[1], REAL, "-"),

@@ -6,6 +6,7 @@
 # overwritten by other music: a new one gets a number, and the notebook says so.
 
 # %% tags=["active-py"]
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,8 +26,7 @@ def write_midi(notes: Notes, path: str | Path, *, tempo: Tempo, title: str,
     """Write notes to a MIDI file, read it back, compare, and return the path written.
 
     `notes`: an array of NOTE; `tempo`: quarter notes a minute; `comments`: text inside;
-    `metre`: a piece's `metres`, or beats and unit; `markers`: such as a piece's chords.
-    A file with other content is kept.
+    `metre`, `markers`: a piece's `metres`, or beats and unit, and `markers`.
     """
     comments = [comments] if isinstance(comments, str) else comments
     data = midi_bytes(notes, tempo, title, comments, metre, markers)
@@ -41,11 +41,11 @@ def write_midi(notes: Notes, path: str | Path, *, tempo: Tempo, title: str,
     if cut:
         print(f"{path.name}: notes cut where their key is struck again: {cut}.")
     number = 1
-    while place.exists() and not (place.is_file() and place.read_bytes() == data):
+    while os.path.exists(place) and (not place.is_file() or place.read_bytes() != data):
         number += 1
         place = path.with_stem(f"{path.stem}-{number}")
     if place != path:
-        print(f"{path.name} holds other music; this is kept as {place.name}.")
+        print(f"{path.name} is taken; this is kept as {place.name}.")
     return write_whole(place, data)
 
 

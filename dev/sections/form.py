@@ -10,7 +10,8 @@
 #   explains the piece by coming back (Wu and Yang, 2020; fitness after Müller, Jiang and
 #   Grosche, 2013; here from the pitch classes of each bar).
 #
-# Form takes time, so each model writes anew, as many events as whole pieces have.
+# Form takes time, so each model writes anew, three times as many events (real pieces are
+# cut to that; some are shorter).
 
 # %% tags=["active-py"]
 from dataclasses import replace
@@ -144,8 +145,9 @@ def describe_form(pieces):
 # jobs = [(pieces,) for pieces in (whole[0] + whole[1], *long.values())]
 # real, *rows = run_cached(describe_form, jobs, CACHE_FOLDER, "form")
 # form = pd.DataFrame(
-#     {"model": name, **row, "n_pieces": len(each), "n_events": length * len(each)}
-#     for name, each in zip(long, rows)
+#     {"model": name, **row, "n_pieces": len(pieces),
+#      "n_events": sum(len(group_notes(piece)[0]) for piece in pieces)}
+#     for (name, pieces), each in zip(long.items(), rows)
 #     for row in evaluate_properties(each, real, FLOOR_REPEATS,
 #                                    np.random.default_rng(SEED)))
 # evaluation = pd.concat([evaluation, form], ignore_index=True)
@@ -192,7 +194,7 @@ def describe_form(pieces):
 #             ax.plot(values, [place] * len(values), "o", color=colour, alpha=0.4, ms=4)
 #             ax.plot(values.mean(), place, "|", color="black", ms=16)
 #         ax.set(title=share.replace("_", " "), yticks=range(len(parts)),
-#                yticklabels=parts, xlim=(0, 1), xlabel="share")
+#                yticklabels=parts, xlim=(-0.04, 1.04), xlabel="share")
 #     axes[0].invert_yaxis()
 #     save_figure(figure, "changes")
 #     display(following.groupby("music", sort=False).mean().round(3))
@@ -245,17 +247,18 @@ def describe_form(pieces):
 
 # %% [markdown]
 # **What was looked at to choose what.** Architecture, epochs and temperatures of the
-# expressive network were chosen on twenty performances of a jazz pianist (*dev*) and on
-# folds of the shipped training pieces, so its row for unseen pieces is *dev* too. How
-# the network hears changes, how often, how far it is guided by them, and the second
-# velocity were compared on the validation pieces: *dev* for music over changes, for
-# touch, and so for the AUC. All else was only reported. On music that nobody looked at
-# (stride performances; an earlier network, commit 58634fc, with one velocity and no
-# changes; one run) it scored 2.835 ± 0.186 nats a note for the token (n-gram 3.531), an
+# expressive network were chosen on twenty performances of a jazz pianist (*dev*: what
+# choices were made on, so that numbers there flatter) and on folds of the shipped
+# training pieces, so its row for unseen pieces is *dev* too. How the network hears
+# changes, how often, how far it is guided by them, and the second velocity were compared
+# on the validation pieces: *dev* for music over changes, for touch, and so for the AUC.
+# All else was only reported. On music that nobody looked at (stride performances; an
+# earlier network, commit 58634fc, with one velocity and no changes; one run, whose tables
+# were not kept) it scored 2.835 ± 0.186 nats a note for the token (n-gram 3.531), an
 # interval similarity of 0.964 (real against real 0.963–0.991) and an AUC of 0.752
 # (0.620–0.880): higher than here, though the bounds overlap. The README has more.
 #
-# **Limits.** Twenty pieces are few; every number has its interval to show for it. The
+# **Limits.** Twenty pieces are few; most numbers have an interval beside them. The
 # grid rounds time to 1/12 of a quarter note; one event has one duration, and one
 # velocity for all notes below its top one. Mood is measured, not felt: density, force,
 # mode and register stand for it. The shipped pieces were composed by a program.

@@ -2,10 +2,10 @@
 # ## 16 Writing
 #
 # **What does it write?** `generate_music` goes on from a seed, a window of events such as
-# each of `features`, and returns a piece. It takes whatever the cell above left in
-# `model`; try another one of `models`. A mood is asked of the expressive model by name:
-# it writes a few takes side by side, and the one whose measured mood comes nearest is
-# returned.
+# each of `features`, and returns a piece. It takes `model`, which section 14 left as the
+# last of `MODELS`; try another one of `models`. A mood is asked of the expressive model
+# by name: it writes a few takes side by side, and the one whose measured mood comes
+# nearest is returned.
 
 # %% tags=["active-py"]
 import itertools
@@ -173,7 +173,7 @@ def read_primer(source, vocabulary):
     """Return the last events of a piece or a MIDI file as a seed, and its tempo."""
     try:
         piece = source if isinstance(source, Piece) else parse_midi(source)
-    except (MidiFileError, TypeError) as error:
+    except MidiFileError as error:
         raise NotebookError(f"The primer cannot be used: {error}.") from None
     events = encode(piece, vocabulary)
     if not len(events):
@@ -283,6 +283,9 @@ def try_moods(model, seeds, length, generator):
 #             met = scipy.stats.binomtest(int(takes[f"{name}_met"].sum()), len(takes))
 #             low, high = met.proportion_ci(method="wilson")
 #             row[f"met, {word}"] = f"{met.statistic:.0%} ({low:.0%}–{high:.0%})"
+#         met = moods.groupby(name)[f"{name}_met"].mean()
+#         row["single takes, asked for low, middle, high"] = ", ".join(
+#             f"{met[level]:.0%}" for level in MOODS)
 #         row["measured, asked for low → middle → high"] = " → ".join(
 #             f"{scores[level]:+.2f}" for level in MOODS)
 #         rows.append(row)
@@ -291,8 +294,9 @@ def try_moods(model, seeds, length, generator):
 # %% [markdown]
 # Judge the network by its single takes; the nearest of four is what you get. In brackets
 # stand 95 % intervals as if all takes were independent, though they go on from three
-# seeds. The last column says how far the single takes move, in standard deviations of
-# the corpus.
+# seeds. Asked for the middle, a single take does no better than chance: the network
+# moves when asked for low or high. The last column says how far single takes move, as
+# the sum of two measures, each in its standard deviations over the corpus.
 #
 # ### A set of pieces
 #

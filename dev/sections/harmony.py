@@ -20,12 +20,12 @@ from .settings import GRID, NotebookError
 # %% tags=["hide-input"]
 WRITTEN = str.maketrans({"♯": "#", "♭": "b", "−": "-", "∆": "Δ", "△": "Δ", "º": "°"})
 RESPELLED = [(re.compile(pattern), words) for pattern, words in (
-    (r"^\(9\)$", "add9"), (r"[(),\s]", ""), ("^([øØ]7?|h7)", "m7b5"),
-    ("^[°o](?!mit)", "dim"), (r"^(-|[Mm]in?(?!aj))", "m"), ("^7M", "maj7"),
-    (r"[Δ^](?=\d)|[Mm]a(?!j|dd)|Maj|M(?=\d)", "maj"), (r"[Δ^]", "maj7"),
-    ("^M$", "maj"), (r"^m\+7", "mmaj7"), (r"^(\+|aug)maj7", "maj7#5"),
-    (r"^(\+|aug)7|7(\+|aug)$", "7#5"), (r"^\+$", "aug"), (r"sus(?!\d)", "sus4"),
-    ("79$", "9"), (r"7b5(9|11)$", r"\1b5"), ("^alt", "7alt"))]
+    (r"^\(9\)$", "add9"), (r"[,\s]", ""), (r"\(([^()]*)\)", r"\1"),
+    ("^([øØ]7?|h7)", "m7b5"), ("^[°o](?!mit)", "dim"), ("^7M", "maj7"),
+    (r"^(-|[Mm]in?(?!aj))", "m"), (r"[Δ^](?=\d)|[Mm]a(?!j|dd)|Maj|M(?=\d)", "maj"),
+    (r"[Δ^]", "maj7"), ("^M$", "maj"), (r"^m\+7", "mmaj7"), ("^alt", "7alt"),
+    (r"^(\+|aug)maj7", "maj7#5"), (r"^(\+|aug)7|7(\+|aug)$", "7#5"), ("79$", "9"),
+    (r"^\+$", "aug"), (r"sus(?!\d)", "sus4"), (r"7b5(9|11)$", r"\1b5"))]
 QUALITIES = {  # semitones: what pychord lacks, or gives a fourth that jazz leaves out
     "7alt": (0, 4, 6, 8, 10, 13, 15), "13": (0, 4, 7, 10, 14, 21),
     "13b9": (0, 4, 7, 10, 13, 21), "13#9": (0, 4, 7, 10, 15, 21),
@@ -71,9 +71,10 @@ def read_changes(text, metre=(4, 4)):
     """Return the changes of a lead sheet such as "Dm7 G7 | Cmaj7 | % | Am7 D7".
 
     Chords share a bar by beats; `%` is the bar, or the chord, before; `N.C.` is none;
-    what stands between `|:` and `:|` comes twice.
+    what stands before `:|` comes twice, from `|:` or the beginning on.
     """
-    text = re.sub(r"\|?:(.*?):\|?", r"|\1|\1|", text, flags=re.DOTALL)
+    text = text.replace(":|:", ":| |:")
+    text = re.sub(r"(?:\A|\|:)([^:]*):\|", r"|\1|\1|", text)
     (beats, unit), rows, last = metre, [], []
     bars = [bar.split() for bar in re.split(r"[|\n]", text) if bar.strip()]
     length = len(bars) * beats * 4 / unit
@@ -82,18 +83,20 @@ def read_changes(text, metre=(4, 4)):
         empty = "There are no changes: write chords, as Dm7 G7 | Cmaj7."
         raise NotebookError(words if bars else empty)
     for number, bar in enumerate(bars):
-        last = bar = last if bar == ["%"] and last else bar
+        bar = last if bar == ["%"] and last else bar
         if len(bar) > beats:
-            raise NotebookError(f"Bar {number + 1} has {len(bar)} chords for {beats} "
-                                "beats: divide it by |.")
+            raise NotebookError(f"Bar {number + 1} has {len(bar)} chords, in {beats}/"
+                                f"{unit} at most {beats}: divide it by |.")
         for place, symbol in enumerate(bar):
             if symbol in ("%", "/") and rows:
+                bar[0] = bar[0] if place else rows[-1][1]  # if the bar returns
                 continue
             if read_chord(symbol) is None:
                 raise NotebookError(f"{symbol!r:.40} in bar {number + 1} is no chord: "
                                     "write Dm7, G7b9, Bb7/F, %, N.C. or the like.")
             at = (number * beats + place * beats // len(bar)) * 4 / unit
             rows.append((at, symbol))
+        last = bar
     return Changes(tuple(rows), length)
 
 

@@ -65,6 +65,8 @@ def check_notes(notes):
     for name, (least, most) in limits.items():
         if not np.all((notes[name] >= least) & (notes[name] <= most)):
             raise NotebookError(f"Each {name} must be from {least} to {most}.")
+    if np.max(notes["onset"] + notes["duration"]) > LONGEST_QUARTERS:
+        raise NotebookError(f"Music must end within {LONGEST_QUARTERS} quarter notes.")
     return notes
 
 
@@ -81,7 +83,15 @@ def check_metre(metre):
     raise NotebookError("A metre is beats and their unit, such as (3, 4).")
 
 
+def check_piece(piece):
+    if not isinstance(piece, Piece):
+        raise NotebookError("This takes a piece, such as generated_music, not "
+                            f"{type(piece).__name__}.")
+    return piece
+
+
 Notes = Annotated[object, AfterValidator(check_notes)]
+Music = Annotated[object, AfterValidator(check_piece)]
 Metre = Annotated[object, AfterValidator(check_metre)]
 Onset = Annotated[float, NUMPY, Field(ge=0, le=LONGEST_QUARTERS)]
 Markers = Annotated[Sequence[tuple[Onset, str]], Field(max_length=10**5)]
@@ -104,7 +114,8 @@ def in_ticks(notes, metres):
     parts = np.unique(np.round(every % 1, 10)).tolist()
     least = {Fraction(part).limit_denominator(MOST_TICKS).denominator for part in parts}
     choices = (math.lcm(TICKS, *least), math.lcm(*least), TICKS)
-    ticks = next(number for number in choices if number <= MOST_TICKS)
+    most = min(MOST_TICKS, 2**28 / max(1, times.max()))  # four bytes say no longer wait
+    ticks = next(number for number in choices if number <= most)
     starts, ends = np.rint(np.round(times * ticks, 5))
     notes["onset"], notes["duration"] = starts, np.maximum(ends - starts, 1)
     playable = release_keys(notes)
@@ -113,38 +124,28 @@ def in_ticks(notes, metres):
 
 def midi_bytes(notes, tempo, title, comments=(), metres=((0.0, 4, 4),), markers=()):
     """Return notes as the bytes of a MIDI file, written by music21."""
-    file, track = music21.midi.MidiFile(), music21.midi.MidiTrack(1)
-    rows, last = [], 0  # tick, rank among those of one tick, and the event
-    until = (notes["onset"] + notes["duration"]).max()
+    until, last = (notes["onset"] + notes["duration"]).max(), 0
     metres = [row for row in metres if not row[0] or row[0] < until]
     notes, ticks, _ = in_ticks(notes, metres)
-
-    def add(tick, rank, kind, **values):
-        event = music21.midi.MidiEvent(track, kind)
-        for name, value in values.items():
-            setattr(event, name, value)
-        rows.append((tick, rank, event))
-
-    add(0, 0, MetaEvents.SEQUENCE_TRACK_NAME, data=title.encode("utf-8", "replace"))
-    for comment in comments:
-        add(0, 0, MetaEvents.TEXT_EVENT, data=comment.encode("utf-8", "replace"))
-    add(0, 0, MetaEvents.SET_TEMPO, data=round(60e6 / tempo).to_bytes(3, "big"))
-    for start, beats, unit in metres:
-        data = bytes([beats, unit.bit_length() - 1, 24, 8])
-        add(round(start * ticks), 0, MetaEvents.TIME_SIGNATURE, data=data)
-    for start, text in (row for row in markers if row[0] < until):
-        data = text.encode("utf-8", "replace")
-        add(round(start * ticks), 0, MetaEvents.MARKER, data=data)
-    add(0, 0, ChannelVoiceMessages.PROGRAM_CHANGE, data=0)
+    end = until + max(2, min(RELEASE * tempo / 60 * ticks, 2**27)) / ticks
+    told = [(0, MetaEvents.SEQUENCE_TRACK_NAME, title),
+            *((0, MetaEvents.TEXT_EVENT, comment) for comment in comments),
+            *((at, MetaEvents.MARKER, text) for at, text in markers if at < until),
+            *((at, MetaEvents.TIME_SIGNATURE, [beats, unit.bit_length() - 1, 24, 8])
+              for at, beats, unit in metres), (end, MetaEvents.END_OF_TRACK, b""),
+            (0, MetaEvents.SET_TEMPO, round(60e6 / tempo).to_bytes(3, "big")),
+            (0, ChannelVoiceMessages.PROGRAM_CHANGE, [0])]
+    # Ticks, rank among those of one tick, kind, and its two parameters.
+    rows = [(round(at * ticks), 0, kind, bytes(data) if not isinstance(data, str)
+             else data.encode("utf-8", "replace"), None) for at, kind, data in told]
     for start, length, pitch, velocity in notes.tolist():
-        start, end = int(start), int(start + length)
-        add(start, 2, ChannelVoiceMessages.NOTE_ON, pitch=pitch, velocity=velocity)
-        add(end, 1, ChannelVoiceMessages.NOTE_OFF, pitch=pitch, velocity=0)
-    release = min(round(RELEASE * tempo / 60 * ticks), 2**27)  # four bytes say no more
-    end = max(tick for tick, _, _ in rows) + release
-    add(end, 3, MetaEvents.END_OF_TRACK, data=b"")
-    for tick, _, event in sorted(rows, key=lambda row: row[:2]):
-        track.events += [music21.midi.DeltaTime(track, time=tick - last), event]
+        rows.append((start, 2, ChannelVoiceMessages.NOTE_ON, pitch, velocity))
+        rows.append((start + length, 1, ChannelVoiceMessages.NOTE_OFF, pitch, 0))
+    file, track = music21.midi.MidiFile(), music21.midi.MidiTrack(1)
+    for tick, _, kind, *parameters in sorted(rows, key=lambda row: row[:2]):
+        event = music21.midi.MidiEvent(track, kind)
+        event.parameter1, event.parameter2 = parameters
+        track.events += [music21.midi.DeltaTime(track, time=int(tick - last)), event]
         last = tick
     file.tracks, file.ticksPerQuarterNote, file.format = [track], ticks, 0
     return file.writestr()
@@ -259,7 +260,8 @@ ENGRAVING = {"pageWidth": 2200, "pageHeight": 60000, "adjustPageHeight": True,
 
 def words_of(markers):
     """Return the markers that are one word, as chord symbols are, not too long."""
-    return [row for row in markers if len(row[1]) <= 24 and " " not in row[1]]
+    return [row for row in markers if len(row[1]) <= 24
+            and row[1].isprintable() and " " not in row[1]]
 
 
 def write_beat(cells):
@@ -402,7 +404,7 @@ def plot_take(piece, ax, *, primer=0.0, marked=False, until=math.inf):
     if marked and piece.shared.events:
         *_, start, end = piece.shared
         ax.axvspan(start, end, color=SECOND, alpha=0.25, label="in a training piece")
-        ax.legend(loc="upper right")
+        ax.legend(loc="upper right", bbox_to_anchor=(1, -0.12))
     lines = piece.bars()
     lines = lines[: np.searchsorted(lines, min(piece.end, until)) + 1]
     shown = np.arange(0, max(len(lines) - 1, 1), math.ceil(len(lines) / 12))
@@ -443,14 +445,18 @@ def draw_piece(piece, title, *, score=False, primer=0.0, marked=False):
     return drawn
 
 
-def show(piece, title="", **drawn):
+@checked
+def show(piece: Music, title: str = "", *, score: bool = False, primer: Onset = 0.0,
+         marked: bool = False):
     """Display a piece's player and piano roll.
 
     `title`: its name if empty; `score`: whether there is one to open; `primer`,
     `marked`: see `plot_take`.
     """
-    player = play(piece.notes, tempo=piece.tempo, title=title or piece.name).data
-    display(HTML(player + draw_piece(piece, title or piece.name, **drawn)))
+    title = title or piece.name
+    player = play(piece.notes, tempo=piece.tempo, title=title).data
+    drawn = draw_piece(piece, title, score=score, primer=primer, marked=marked)
+    display(HTML(player + drawn))
 
 
 def save_clip(piece, name):

@@ -14,8 +14,8 @@
 # common notes, no key, no melody, a borrowed rhythm. The third is the *expressive*
 # network that this notebook builds from it. It writes rhythm and touch too, keeps a
 # groove and a key for some bars, then wanders. In the fourth it was given the
-# *changes*, a blues in F, as chord symbols. Each clip is the first that was written,
-# not the best.
+# *changes*, a blues in F, as chord symbols. Each clip is the first of its kind, not the
+# best.
 
 # %% tags=["active-ipynb"]
 # from base64 import b64encode

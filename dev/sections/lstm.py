@@ -39,14 +39,15 @@ from .settings import (
 )
 
 # %% tags=["active-ipynb", "hide-input"]
-# gates = (("f", "forget", SECOND), ("i", "input", REAL), ("g", "news", BASELINE),
-#          ("o", "output", GENERATED))
+# gates = (("f", "forget", SECOND), ("i", "input", SECOND), ("g", "news", BASELINE),
+#          ("o", "output", SECOND))
 # figure, ax = plt.subplots(figsize=WIDE)
 # ax.set(xlim=(0, 10), ylim=(0, 5), title="One step of an LSTM")
 # ax.axis("off")
-# arrow = {"arrowstyle": "-|>", "color": "black", "lw": 1.2, "shrinkA": 0}
-# ways = [((0.9, 4.2), (9, 4.2)), ((0.9, 0.8), (7.2, 0.8)), ((1.6, 0.3), (1.6, 0.8)),
-#         ((8.1, 4.2), (8.1, 0.8)), ((8.1, 0.8), (9, 0.8)), ((7.85, 2), (7.9, 2))]
+# arrow = {"arrowstyle": "-|>", "color": "black", "lw": 1.2, "shrinkA": 0, "shrinkB": 0}
+# ax.plot((0.9, 7.2), (0.8, 0.8), color="black", lw=1.2)
+# ways = [((0.9, 4.2), (9, 4.2)), ((1.6, 0.3), (1.6, 0.8)), ((8.1, 4.2), (8.1, 0.8)),
+#         ((8.1, 0.8), (9, 0.8)), ((7.6, 2), (7.92, 2))]
 # for (letter, word, colour), x in zip(gates, (2.4, 4, 5.6, 7.2)):
 #     ax.text(x, 2, f"{letter}\n{word}", ha="center", va="center", color="white",
 #             bbox={"boxstyle": "round,pad=0.35", "facecolor": colour, "lw": 0})

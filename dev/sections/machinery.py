@@ -48,9 +48,10 @@ def write_whole(path, data):
                 os.fsync(file.fileno())
             os.chmod(file.name, 0o644)
             os.replace(file.name, path)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # no space, no right, no name for a file
+        why = getattr(error, "strerror", error)
         raise NotebookError(
-            f"Cannot write {path} ({error.strerror}): free some space or make the "
+            f"Cannot write {path!s:.200} ({why}): free some space or make the "
             "folder writable, or choose another OUTPUT_FOLDER, then run the cell "
             "again.") from None
     return path

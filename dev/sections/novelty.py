@@ -131,6 +131,9 @@ def generate_pieces(model, seeds, length, *, sampling=None, generator, tempo=Non
     """
     sampling = sampling or (TEMPERATURE, TOP_P, TOP_K)
     limit = LONGEST_COPY if longest_copy is None else longest_copy
+    source, before = generator.bit_generator.seed_seq, ""
+    if source.n_children_spawned:
+        before = f" after {source.n_children_spawned} other takes"
     generators, pieces = generator.spawn(len(seeds)), []
     write = partial(write_events, model.predictor, sampling=sampling,
                     rhythm=model.rhythm, watch=watch)
@@ -139,7 +142,7 @@ def generate_pieces(model, seeds, length, *, sampling=None, generator, tempo=Non
     forms = changes and list(zip(changes, starts))
     rows, loops = write(seeds, length, generators=generators, moods=moods, forms=forms)
     told = "temperature {}, top_p {}, top_k {}, seed {}".format(
-        *sampling, generator.bit_generator.seed_seq.entropy)
+        *sampling, source.entropy) + before
     for i, (seed, events) in enumerate(zip(seeds, rows)):
         if limit:
             mood = None if moods is None else moods[i : i + 1]

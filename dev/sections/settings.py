@@ -37,7 +37,7 @@ import warnings
 import zipfile
 import zlib
 from bisect import bisect
-from collections import Counter, namedtuple
+from collections import Counter, defaultdict, namedtuple
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, is_dataclass, replace
 from fractions import Fraction
@@ -89,7 +89,7 @@ from IPython.display import HTML, Image, Markdown, display
 from keras import Sequential, layers, ops
 from keras.layers import LSTM, Dense, Dropout
 from keras.optimizers import Adamax
-from music21.midi import ChannelVoiceMessages, MetaEvents
+from music21.midi import ChannelVoiceMessages, MetaEvents, getVariableLengthNumber
 from pydantic import AfterValidator, BeforeValidator, Field
 from sklearn import ensemble, metrics, model_selection
 from tqdm import tqdm
@@ -150,7 +150,7 @@ NUMPY = BeforeValidator(lambda x: x.item() if isinstance(x, np.generic) else x)
 Count = Annotated[int, NUMPY, Field(ge=1, le=10**9)]
 CountOrZero = Annotated[int, NUMPY, Field(ge=0, le=10**9)]
 Temperature = Annotated[float, NUMPY, Field(ge=0.01, le=100)]
-Share = Annotated[float, NUMPY, Field(gt=0, le=1)]
+Share = Annotated[float, NUMPY, Field(ge=1e-6, le=1)]
 Folder = Annotated[str, Field(min_length=1)] | Path
 SizeOfVocabulary = Annotated[int, Field(ge=88, le=6000)]  # five fit into 64 bits
 Cells = Annotated[int, Field(ge=12, le=96, multiple_of=12)]
@@ -224,7 +224,7 @@ FLOOR_REPEATS: Count = 200  # real-vs-real deals a range, a tenth for AUC (from 
 # print(f"A {RUN_KIND} run")
 
 # %% [markdown]
-# Every plot uses one style, two sizes and one colour a role throughout: blue is real
-# music, orange is generated, the others are grey, green and purple. The palette (Okabe
-# and Ito's) can be told apart by colour-blind readers.
+# Every plot uses one style, few sizes and one colour a role: blue is real music, orange
+# is generated (a second network's is purple), the others are grey and green. The palette
+# (Okabe and Ito's) can be told apart by colour-blind readers.
 

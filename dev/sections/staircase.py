@@ -12,7 +12,7 @@
 # 5. *time and touch*: read step, duration, velocities and the place in the bar, and be
 #    told when the next event comes before saying what it is;
 # 6. *short memory*: the expressive network, which looks for intervals along the keyboard
-#    and reads each piece from its beginning, but with a short memory;
+#    and hands on its state from window to window, but with a short memory;
 # 7. *expressive*: with its memory, the running averages of the whole piece so far.
 
 # %% tags=["active-py"]

@@ -150,6 +150,8 @@ def make_callbacks(models, named, held_out):
                 raise NotebookError("Cancelled; nothing was kept.")
 
         try:
+            if model not in models or not (primer or start in named):
+                raise NotebookError("Choose a model, and a piece or a file of yours.")
             take = make_take(models[model], primer or named[start], length, temperature,
                              top_p, energy, brightness, tempo, seed, changes, watch)
             watch(1)

@@ -60,6 +60,7 @@ from .settings import (
     EPOCHS,
     EXPRESSIVE_FOLD_EPOCHS,
     GENERATED_EVENTS,
+    GRID,
     SEQUENCE_LENGTH,
     VOCABULARY_SIZE,
     NotebookError,
@@ -299,11 +300,11 @@ def mean_and_spread(table):
 # save_figure(figure, "learning_curves")
 
 # %% [markdown]
-# Thin lines are folds, thick ones their mean. A tenth of the learning pieces is held
-# back to watch the training. The published network has soon learnt what it can; the
-# expressive one goes on learning to the end of its schedule. (The two axes do not
-# compare: the right one adds up five streams. Losses of learnt pieces are measured with
-# dropout on.)
+# Thin lines are folds, thick ones their mean, as far as all of them go. A tenth of the
+# learning pieces is held back to watch the training. The published network has soon
+# learnt what it can; the expressive one goes on learning to the end of its schedule.
+# (The two axes do not compare: the right one adds up five streams. Losses of learnt
+# pieces are measured with dropout on.)
 #
 # The published project prints three numbers, placeholders by its own word, and defines
 # none. Here they are by our definitions, beside what the held-out pieces of any two folds
@@ -347,7 +348,7 @@ def save_model(model, path):
     learnt = [[piece.name, piece.metres, encode(piece, model.vocabulary).tolist()]
               for piece in model.sources.pieces]
     known = {"name": model.name, "tempo": model.tempo, "settings": model.settings,
-             "vocabulary": model.vocabulary.chords, "sources": learnt}
+             "vocabulary": model.vocabulary.chords, "sources": learnt, "grid": GRID}
     network, weights, buffer = model.predictor.network, io.BytesIO(), io.BytesIO()
     halves = [array.astype(np.float16) for array in network.get_weights()]
     np.savez(weights, *halves)
@@ -373,6 +374,9 @@ def load_model(path):
         words, known = "its parts do not belong together", json.loads(known)
         name, tempo, settings = (known[key] for key in ("name", "tempo", "settings"))
         vocabulary, pieces, parts = Vocabulary(known["vocabulary"]), [], []
+        if (grid := known.get("grid", 12)) != GRID:
+            words = f"its GRID is {grid}, not {GRID}"
+            raise ValueError
         size = network.output_shape
         if network.name in FIXED_SCHEDULE:
             size = size[EVENT_ORDER.index("token")]

@@ -6,9 +6,10 @@
 # ### Mood
 #
 # The files carry no labels, so a *mood* is what can be measured. *Energy* adds up how
-# many notes a quarter has and how hard they are struck; *brightness* how much more
-# major than minor the pitches are (their correlation with Krumhansl and Kessler's key
-# profiles) and how high they lie; each measured in standard deviations of the corpus. A
+# many notes a quarter has (its logarithm) and how hard they are struck; *brightness* how
+# much more major than minor the pitches are (their correlation with Krumhansl and
+# Kessler's key profiles) and how high they lie; each of the two parts of a sum counts in
+# its standard deviations over the corpus. A
 # stretch of 100 events is low, middle or high by the *terciles* of the corpus. While
 # the network learns, most stretches are given without their mood, so it works with or
 # without a request.
@@ -114,8 +115,10 @@ def label_moods(events, notes, scale):
 #
 # Each epoch plays every piece once, in its own key or one drawn at random. The pieces are
 # joined in a random order and cut into 64 streams; windows of 32 events follow one
-# another in each stream, and the states are handed on, so that the memory reaches back to
-# a piece's beginning. Pieces are held as integers; what the network sees of one is laid
+# another in each stream, and the states are handed on. A stream is some 400 events long
+# and begins anywhere in a piece, so that in learning the memory reaches back that far at
+# most; when the network judges, or writes, it reaches back to the first event that it
+# was given. Pieces are held as integers; what the network sees of one is laid
 # out when it is read. The learning rate fades on a fixed schedule, the final
 # model's longer than that of the folds; nothing is stopped early. Twelve keys make twelve
 # times the music: what is learnt about a chord in C need not be learnt again in D♭.

@@ -90,7 +90,7 @@ def replacement(original):
 
 
 USED_BY = [
-    ("parse_midi", "Keys.play"), ("parse_midi", "Keys.touch"),
+    ("parse_midi", "play_events"), ("parse_midi", "Voice.strike"),
     ("parse_midi", "read_maps"), ("parse_midi", "Piece.end"),
     ("run_fold", "divergence"),
     ("run_fold", "cosine"), ("run_fold", "count_steps"), ("run_fold", "top_voice"),
@@ -216,6 +216,11 @@ def change(bundle, parts):
         for name, data in parts.items():
             if data is not None:
                 file.writestr(name, data)
+
+
+def test_a_bundle_of_another_grid_is_refused(notebook, bundle, monkeypatch):
+    monkeypatch.setattr(notebook, "GRID", 24)
+    assert "its GRID is 12, not 24" in refusal(notebook, bundle)
 
 
 def known(bundle):

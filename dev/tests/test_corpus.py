@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-from helpers import midi, one_note, rows, small_file, track
+from helpers import rows, small_file
 
 
 @pytest.fixture
@@ -107,13 +107,20 @@ def test_a_file_name_of_another_system_is_taken(notebook, folder, load, outputs)
     name = os.fsencode(folder) + b"/caf\xe9.mid"
     try:
         with open(name, "wb") as file:
-            file.write(midi(track(*one_note(70))))
+            file.write(small_file((70, 71)))
     except (OSError, UnicodeError):
         pytest.skip("this file system takes no such name")
     pieces, table = load()
     notebook.save_table(table, "corpus")
     assert len(pieces) == 3
     assert len(pd.read_csv(outputs / "tables" / "corpus.csv")) == 4
+
+
+def test_a_single_event_is_refused(notebook, folder, load):
+    (folder / "one.mid").write_bytes(small_file((60,)))
+    pieces, table = load()
+    assert [piece.name for piece in pieces] == ["two"]
+    assert "a single event" in table.set_index("file")["reason"]["one.mid"]
 
 
 def test_parallel_reading_gives_the_same(notebook, load, monkeypatch):

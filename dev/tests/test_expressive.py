@@ -428,6 +428,11 @@ def test_a_piece_carries_its_settings(notebook, model, seed):
     assert piece.settings == "temperature 0.9, top_p 1.0, top_k 0, seed 1"
     piece = notebook.generate_music(model, seed, 5, generator=1, brightness="low")
     assert piece.settings.endswith("seed 1, brightness low")
+    generator = np.random.default_rng(1)
+    takes = [notebook.generate_music(model, seed, 5, generator=generator)
+             for _ in range(2)]  # fmt: skip
+    assert takes[0].settings.endswith("seed 1")
+    assert takes[1].settings.endswith("seed 1 after 1 other takes")
 
 
 def test_the_seed_that_a_piece_tells_gives_it_again(notebook, model, seed):

@@ -182,6 +182,13 @@ def test_thousands_of_tracks_and_messages_are_read(notebook):
     assert len(read(notebook, track(*held, *wheel)).notes) == 88
 
 
+def test_more_keys_than_anyone_holds_are_refused(notebook):
+    """Or else each pedal of a hostile file would look at a hundred thousand keys."""
+    tracks = [track(*((0, on(pitch)) for pitch in range(128))) for _ in range(40)]
+    with pytest.raises(notebook.MidiFileError, match="more than 4000 keys"):
+        read(notebook, *tracks)
+
+
 def test_reset_controllers_lifts_both_pedals(notebook):
     for pedal in (64, 66):
         messages = ((0, on(60)), (10, control(pedal, 127)), (230, off(60)),
@@ -432,7 +439,7 @@ def change_place(notes):
 
 
 @pytest.mark.parametrize("change", [change_key, change_force, change_place])
-@pytest.mark.parametrize("part", [slice(None), slice(30, 110)])
+@pytest.mark.parametrize("part", [slice(None), slice(30, 110), slice(40, 75)])
 def test_near_duplicates_are_refused(notebook, tmp_path, change, part):
     pieces = [random_piece(seed, 90) for seed in range(4)]
     twin = notebook.replace(pieces[2], notes=pieces[2].notes[part].copy())
@@ -444,6 +451,16 @@ def test_near_duplicates_are_refused(notebook, tmp_path, change, part):
     assert len(kept) == 4
     reason = table.set_index("file").loc["4.mid", "reason"]
     assert reason == "the same music as training: 2.mid, or nearly"
+
+
+def test_a_phrase_in_common_is_no_duplicate(notebook):
+    for seed in range(30):
+        whole, other = (random_piece(number, 200) for number in (seed, 100 + seed))
+        phrase = other.notes[:26].copy()
+        phrase[5:23] = whole.notes[60:78]  # three runs of eleven
+        part, known = make_piece("part", phrase.tolist()), {}
+        assert notebook.find_twin(whole, "whole", known) is None
+        assert notebook.find_twin(part, "part", known) is None
 
 
 @pytest.mark.skipif(not SHIPPED, reason="no MIDI files stand beside the notebook")

@@ -96,6 +96,8 @@ def test_a_leaky_split_claims_far_more(notebook):
         sequence["token"] = generator.integers(60, size=300)
         sequences.append(sequence)
     table = notebook.compare_splits(sequences, 40, 60, 1)
-    leaky, honest = table.loc["windows at random"], table.loc["whole pieces"]
+    leaky, honest = table.loc["windows at random"], table.loc["a whole piece"]
     assert leaky["accuracy"] > 0.9 and honest["accuracy"] < 0.15
     assert leaky["nats_per_event"] < 1 < honest["nats_per_event"]
+    short = notebook.compare_splits([row[:20] for row in sequences], 40, 60, 1)
+    assert short.isna().all(axis=1).tolist() == [True, False]  # no window is so short

@@ -77,14 +77,29 @@ def test_a_lead_sheet(notebook):
     assert notebook.read_changes("C G", (6, 8)) == (((0, "C"), (1.5, "G")), 3)
     twice = notebook.read_changes("|: C | F :| G")
     assert twice == notebook.read_changes("C | F | C | F | G")
+    twice = notebook.read_changes("C | F :| G |: A | D :| E")
+    assert twice == notebook.read_changes("C | F | C | F | G | A | D | A | D | E")
+    twice = notebook.read_changes("|: C | D :|: E | F :|")
+    assert twice == notebook.read_changes("C | D | C | D | E | F | E | F")
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [("C | % F | %", [(0, "C"), (6, "F"), (8, "C"), (10, "F")]),
+     ("C F | / G | %", [(0, "C"), (2, "F"), (6, "G"), (8, "F"), (10, "G")]),
+     ("C % | % | F", [(0, "C"), (4, "C"), (8, "F")])],
+)  # fmt: skip
+def test_a_bar_that_comes_again_is_what_it_stood_for(notebook, text, rows):
+    assert list(notebook.read_changes(text).rows) == rows
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [("Dm7 | H7", "'H7' in bar 2"), ("", "no changes"), (" | | ", "no changes"),
      ("%", "'%' in bar 1"), ("% | C", "'%' in bar 1"), ("C : | F", "':' in bar 1"),
-     ("C D E F G", "5 chords for 4 beats"), ("C | Coda", "'Coda' in bar 2"),
-     ("C|" * 1025, "last 4100 quarters")],
+     ("C D E F G", "5 chords, in 4/4 at most 4"), ("C | Coda", "'Coda' in bar 2"),
+     ("C|" * 1025, "last 4100 quarters"), ("A: C | F\nB: G", "'A:' in bar 1"),
+     ("A) C | F", "'A\\)' in bar 1"), ("C | F :| G :| C", "':' in bar 5")],
 )  # fmt: skip
 def test_what_is_no_lead_sheet_is_told_in_a_sentence(notebook, text, words):
     with pytest.raises(notebook.NotebookError, match=words):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.io.wavfile
 import soundfile
-from helpers import melody, random_piece
+from helpers import melody, midi, one_note, random_piece, track
 from matplotlib.figure import Figure
 
 
@@ -114,6 +114,30 @@ def test_one_call_gives_player_roll_and_score(notebook, monkeypatch):
     assert "<b>" not in plain and "&lt;b&gt;tune" in plain and "<script>" not in scored
     with pytest.raises(notebook.NotebookError, match="no notes"):
         notebook.show(melody([]))
+
+
+@pytest.mark.parametrize(
+    ("rest", "settings", "words"),
+    [(["tune.mid"], {}, "takes a piece"), ([None], {}, "takes a piece"),
+     ([melody([60]).notes], {}, "takes a piece, such as generated_music, not ndarray"),
+     ([melody([60])], {"tempo": 90}, "show: tempo"),
+     ([melody([60]), "title", True], {}, "show: "),
+     ([melody([60])], {"primer": "8"}, "show: primer is '8'")],
+)  # fmt: skip
+def test_what_cannot_be_shown_is_one_sentence(notebook, rest, settings, words):
+    with pytest.raises(notebook.NotebookError, match=words):
+        notebook.show(*rest, **settings)
+
+
+@pytest.mark.parametrize("text", ["Dm7\0", "Dm\x017", "\x1b"])
+def test_what_cannot_be_printed_spoils_no_score(notebook, text):
+    notes, marked = melody([60, 64, 67]).notes, [(0.0, "C"), (0.5, text)]
+    score = notebook.show_score(notes, markers=marked).data
+    assert score.count('class="note"') == 3
+    data = text.encode()
+    messages = [(0, b"\xff\x06" + bytes([len(data)]) + data), *one_note()]
+    piece = notebook.parse_bytes(midi(track(*messages)), "marked")
+    assert piece.markers == ((0.0, text.strip("\0\x01\x1b").replace("\x01", "")),)
 
 
 def test_a_clip_is_kept_as_sound_and_picture(notebook, monkeypatch, tmp_path):

@@ -454,6 +454,10 @@ def test_an_undefined_metric_has_no_bounds(notebook):
 def test_bounds_are_moved_to_lie_about_the_value(notebook):
     low, high = notebook.bounds_of(5.0, np.linspace(6, 8, 201))
     assert low == pytest.approx(5 - 0.95) and high == pytest.approx(5 + 0.95)
+    low, _ = notebook.bounds_of(0.5, np.linspace(0, 8, 201))
+    assert low == 0  # of what is never negative
+    low, _ = notebook.bounds_of(0.5, np.linspace(0, 8, 201), -np.inf)
+    assert low == pytest.approx(0.5 - 3.8)
 
 
 def test_a_row_by_hand(notebook):

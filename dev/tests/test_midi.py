@@ -10,6 +10,7 @@ import music21
 import numpy as np
 import pytest
 from helpers import (
+    END_OF_TRACK,
     SHARED,
     SHIPPED,
     body,
@@ -591,6 +592,35 @@ def test_a_folder_in_the_way_is_not_replaced(notebook, tmp_path):
     (tmp_path / "tune.mid").mkdir()
     path = write(notebook, tmp_path / "tune.mid", melody((60, 62)))
     assert path.name == "tune-2.mid" and path.is_file()
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".mid", "a\0b.mid", ""])
+def test_a_name_that_no_file_can_have_is_one_sentence(notebook, tmp_path, name):
+    path = f"{tmp_path}/{name}" if name else ""
+    with pytest.raises(notebook.NotebookError, match="Cannot write|has no name"):
+        write(notebook, path, melody((60, 62)))
+
+
+@pytest.mark.parametrize("source", [None, 3.5, ["a.mid"], "a\0b.mid", b"a\0b"])
+def test_what_is_no_path_is_one_sentence(notebook, source):
+    with pytest.raises(notebook.MidiFileError, match="cannot be opened"):
+        notebook.parse_midi(source)
+
+
+@pytest.mark.parametrize("part", [3, 7, 13, 997])
+@pytest.mark.parametrize("onset", [100_000, 499_000])
+def test_a_rest_of_days_is_written(notebook, tmp_path, onset, part):
+    piece = make_piece("rest", [(0, 1 / part, 60, 64), (onset, 1 / part, 62, 64)], 4.0)
+    path = write(notebook, tmp_path / "rest.mid", piece)
+    back = notebook.parse_midi(path).notes
+    assert back["onset"].tolist() == [0, onset]
+    assert path.read_bytes().endswith(END_OF_TRACK)
+
+
+def test_music_that_is_too_long_is_one_sentence(notebook, tmp_path):
+    piece = make_piece("long", [(0, 1 / 997, 60, 64), (400_000, 300_000, 62, 64)])
+    with pytest.raises(notebook.NotebookError, match="must end within 500000 quarter"):
+        write(notebook, tmp_path / "long.mid", piece)
 
 
 HOSTILE = ["", ".", "..", "...", "/", "../../etc/passwd", "a/b\\c:d*e?", "CON", "nul",

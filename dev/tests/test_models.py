@@ -106,6 +106,12 @@ def test_uniform_costs_the_logarithm_of_the_vocabulary(notebook):
     assert score["nats_per_note"] == pytest.approx(math.log(88))  # single notes alone
 
 
+def test_hits_are_shared_where_several_values_are_likeliest(notebook):
+    shares = np.array([[0.25] * 4, [0.4, 0.4, 0.1, 0.1], [0.1, 0.2, 0.3, 0.4]])
+    for values, hits in (([0, 0, 0], [0.25, 0.5, 0]), ([3, 2, 3], [0.25, 0, 1])):
+        assert notebook.judge(shares, np.array(values))[1].tolist() == hits
+
+
 def test_nats_per_note_divide_by_the_notes_that_sound(notebook):
     chords = [(i, 1, pitch, 64) for i in range(5) for pitch in (60, 64, 67)]
     piece = make_piece("chords", chords)
@@ -607,7 +613,8 @@ def test_left_loops_are_told(notebook, model, seed, capsys):
         {"length": 10**9}, {"length": None}, {"temperature": 0}, {"temperature": -1},
         {"temperature": math.nan}, {"temperature": math.inf}, {"temperature": "hot"},
         {"top_p": 0}, {"top_p": 1.5}, {"top_p": -0.1}, {"top_p": math.nan},
-        {"top_p": "most"}, {"top_k": -1}, {"top_k": 2.5}, {"top_k": "few"},
+        {"top_p": "most"}, {"top_p": 1e-38}, {"top_k": -1}, {"top_k": 2.5},
+        {"top_k": "few"},
         {"tempo": -10}, {"tempo": math.nan}, {"tempo": "fast"}, {"generator": "seven"},
         {"seed": None}, {"seed": []}, {"seed": 5}, {"seed": np.arange(8)},
         {"seed": "flat"}, {"seed": "single"}, {"seed": "many"}, {"seed": "foreign"},

@@ -59,6 +59,11 @@ def refusal(ask, **settings):
     return str(caught.value)
 
 
+@pytest.mark.parametrize("missing", [{"start": None}, {"model": None}])
+def test_a_request_with_nothing_to_go_on_from_is_a_sentence(visit, missing):
+    assert "Choose a model, and a piece or a file" in refusal(visit, **missing)
+
+
 def read_texts(path):
     """Return the texts in a MIDI file, as another library reads them."""
     return [x.text for x in mido.MidiFile(path).tracks[0] if x.type == "text"]
