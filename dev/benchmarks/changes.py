@@ -1,6 +1,6 @@
 """Measure what changes bring to the expressive network, and how well it follows them.
 
-Usage: python dev/benchmarks/changes.py [--epochs 28] [--seeds 7 8]
+Usage: python dev/benchmarks/changes.py [--epochs 20] [--seeds 7 8]
 On the shipped validation pieces, and on twenty that the composer writes anew.
 """
 

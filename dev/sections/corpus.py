@@ -123,9 +123,8 @@ def split_file(data):
         chunk, position = position, position + 8 + length
         if data[chunk : chunk + 4] == b"MTrk":
             tracks.append(data[chunk + 8 : position])
-            missing = position - len(data)
-            if missing > 0 and b"\xff\x2f" not in tracks[-1][-4:]:
-                raise MidiFileError(f"truncated: {missing} bytes are missing")
+            if position > len(data) and b"\xff\x2f" not in tracks[-1][-4:]:
+                raise MidiFileError(f"truncated: {position - len(data)} bytes missing")
     if not tracks:
         raise MidiFileError("no notes: no track follows the header")
     return division, tracks

@@ -344,9 +344,9 @@ def alter_pieces(pieces, vocabulary, kind, generator):
     return altered
 
 
-def evaluate(generated, real, pool, training_pieces, chords, auc_floor, repeats, seed):
+def evaluate(generated, real, pool, training_pieces, chords, auc_floor, repeats, seeds):
     """Return the rows for a model's pieces beside held-out ones; `pool`: for ranges."""
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(seeds[0])
     novelty = [measure_novelty(each, training_pieces) for each in (generated, real)]
     music = [[describe_music(piece) for piece in each] for each in (generated, pool)]
     known = Vocabulary(chords)
@@ -355,7 +355,6 @@ def evaluate(generated, real, pool, training_pieces, chords, auc_floor, repeats,
         return count_tokens([encode(piece, known)], len(known))
 
     metrics = {**HISTOGRAM_METRICS, "kl_token": (count, divergence, "lower")}
-    seeds = range(seed, seed + max(1, min(5, repeats // 20)))
     auc, *bounds = two_sample_auc(real, generated, seeds)
     rows = [*evaluate_histograms(real, generated, pool, metrics, repeats, generator),
             *evaluate_properties(*music, repeats, generator),
@@ -390,15 +389,16 @@ def summarise(evaluation, names):
 # for kind in controls:
 #     contestants[kind] = alter_pieces(excerpts[0], vocabulary, kind, generator)
 # pool = excerpts[0] + excerpts[1]
-# deals = []
+# deals, forests = [], max(1, min(5, FLOOR_REPEATS // 20))
 # for each in range(SEED, SEED + max(2, FLOOR_REPEATS // 10)):
 #     dealt = [pool[i] for i in np.random.default_rng(each).permutation(len(pool))]
 #     halves = dealt[:pieces_each], dealt[pieces_each : 2 * pieces_each]
-#     deals.append((*halves, range(each, each + max(1, min(5, FLOOR_REPEATS // 20)))))
+#     deals.append((*halves, range(each, each + forests)))
 # floors = run_cached(two_sample_auc, deals, CACHE_FOLDER, "ranges")
 # auc_floor = [auc for auc, *_ in floors]
 # shared = (excerpts[1], pool, training_pieces, vocabulary.chords, auc_floor)
-# jobs = [(pieces, *shared, FLOOR_REPEATS, SEED) for pieces in contestants.values()]
+# jobs = [(pieces, *shared, FLOOR_REPEATS, range(SEED, SEED + forests))
+#         for pieces in contestants.values()]
 # results = run_cached(evaluate, jobs, CACHE_FOLDER, "evaluations")
 # evaluation = pd.DataFrame(
 #     {"model": name, **row} for name, rows in zip(contestants, results) for row in rows)
@@ -426,8 +426,8 @@ def summarise(evaluation, names):
 # The row *random* says what chance gives. The loop is what `repetition` is there for,
 # the training copy what the longest run is there for. What a pianist may look at first
 # is `melody_lift`: the n-grams strike top notes barely harder than the others, the
-# expressive network nearly as much as real music does. (An AUC below 0.5 means that
-# what the forest had learnt did not carry over: read it as a guess.)
+# expressive network as much as real music does. (An AUC below 0.5 means that what the
+# forest had learnt did not carry over: read it as a guess.)
 
 # %% tags=["active-ipynb", "hide-input"]
 # figure, axes = plt.subplots(2, 2, figsize=(6.5, 6.5), sharey=True)
@@ -450,10 +450,10 @@ def summarise(evaluation, names):
 # %% [markdown]
 # Points are values, lines their 95 % intervals, the blue band is what real music scores
 # against real music. Orange is what networks wrote. The expressive network, alone or
-# over changes, is the only writer whose music the forest cannot easily tell from real
-# music; two other trainings came to 0.64–0.69 (`dev/benchmarks/changes.md`). The
-# published one is found out every time, which its borrowed rhythm alone would explain;
-# its intervals are far off as well.
+# over changes, is the only writer whose bounds for the forest's AUC reach into the real
+# range; in two other trainings the AUC came to 0.60–0.68 (`dev/benchmarks/changes.md`).
+# The published one is found out every time, which its borrowed rhythm alone would
+# explain; its intervals are far off as well.
 
 # %% tags=["active-ipynb", "hide-input"]
 # shown = {"held-out": (excerpts[1], REAL, "-"),

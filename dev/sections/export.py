@@ -6,6 +6,7 @@
 # overwritten by other music: a new one gets a number, and the notebook says so.
 
 # %% tags=["active-py"]
+import itertools
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,10 +24,10 @@ from .settings import NotebookError, checked
 def write_midi(notes: Notes, path: str | Path, *, tempo: Tempo, title: str,
                comments: str | Sequence[str] = (), metre: Metre = ((0.0, 4, 4),),
                markers: Markers = ()):
-    """Write notes to a MIDI file, read it back, compare, and return the path written.
+    """Write notes to a new MIDI file, read it back, compare, and return its path.
 
     `notes`: an array of NOTE; `tempo`: quarter notes a minute; `comments`: text inside;
-    `metre`, `markers`: a piece's `metres`, or beats and unit, and `markers`.
+    `metre`: a piece's `metres`, or beats and unit; `markers`: a piece's.
     """
     comments = [comments] if isinstance(comments, str) else comments
     data = midi_bytes(notes, tempo, title, comments, metre, markers)
@@ -40,10 +41,9 @@ def write_midi(notes: Notes, path: str | Path, *, tempo: Tempo, title: str,
         raise NotebookError(f"{path} was not written: {why}.")
     if cut:
         print(f"{path.name}: notes cut where their key is struck again: {cut}.")
-    number = 1
+    numbers = itertools.count(2)
     while os.path.exists(place) and (not place.is_file() or place.read_bytes() != data):
-        number += 1
-        place = path.with_stem(f"{path.stem}-{number}")
+        place = path.with_stem(f"{path.stem}-{next(numbers)}")
     if place != path:
         print(f"{path.name} is taken; this is kept as {place.name}.")
     return write_whole(place, data)

@@ -19,7 +19,7 @@ import pandas as pd
 from pydantic import AfterValidator, Field
 
 from .corpus import MidiFileError, Piece, group_notes, mean_tempo, parse_midi
-from .encoding import EVENT, LONGEST_STEP, bar_cells, encode
+from .encoding import EVENT, LONGEST_STEP, Vocabulary, bar_cells, encode
 from .expressive import MOODS, multi_hot, tabulate
 from .harmony import Changes, find_changes, read_changes
 from .hearing import Tempo
@@ -169,7 +169,8 @@ def generate_music(
 PRIMER_EVENTS = 128  # of a primer are read, its last ones
 
 
-def read_primer(source, vocabulary):
+@checked
+def read_primer(source: object, vocabulary: Vocabulary):
     """Return the last events of a piece or a MIDI file as a seed, and its tempo."""
     try:
         piece = source if isinstance(source, Piece) else parse_midi(source)
@@ -292,11 +293,13 @@ def try_moods(model, seeds, length, generator):
 #     display(pd.DataFrame(rows).set_index(""))
 
 # %% [markdown]
-# Judge the network by its single takes; the nearest of four is what you get. In brackets
-# stand 95 % intervals as if all takes were independent, though they go on from three
-# seeds. Asked for the middle, a single take does no better than chance: the network
-# moves when asked for low or high. The last column says how far single takes move, as
-# the sum of two measures, each in its standard deviations over the corpus.
+# Judge the network by its single takes; the nearest of four is what you get. In
+# brackets stand 95 % intervals as if all takes were independent, though they go on from
+# three seeds. Asked for the middle, a single take does hardly better than chance: the
+# network moves when asked for low or high. For energy the nearest of four is no better
+# here than that of four chance takes would be. The last column says how far single
+# takes move, as the sum of two measures, each in its standard deviations over the
+# corpus.
 #
 # ### A set of pieces
 #

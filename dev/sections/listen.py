@@ -40,7 +40,7 @@
 #
 # **Running it.** Keep the forty pieces, or put MIDI files of your own into
 # `jazz_sample_files/` and `Validation_samples/`, and run all cells. The run stored here
-# took 49 minutes on two slow CPU cores without a GPU; with `QUICK_RUN = True` it takes a
+# took 35 minutes on two slow CPU cores without a GPU; with `QUICK_RUN = True` it takes a
 # few minutes. Finished results are kept in `outputs/`: a second run takes a few minutes
 # too, and one that was cut short goes on where it stopped. The longest waits are
 # sections 14 and 15; what comes before them is there within a few minutes.

@@ -133,7 +133,7 @@ def generate_pieces(model, seeds, length, *, sampling=None, generator, tempo=Non
     limit = LONGEST_COPY if longest_copy is None else longest_copy
     source, before = generator.bit_generator.seed_seq, ""
     if source.n_children_spawned:
-        before = f" after {source.n_children_spawned} other takes"
+        before = f", takes before: {source.n_children_spawned}"
     generators, pieces = generator.spawn(len(seeds)), []
     write = partial(write_events, model.predictor, sampling=sampling,
                     rhythm=model.rhythm, watch=watch)

@@ -176,7 +176,7 @@ def run_step(idea, learning, stopping, held_out, seed):
 # begins to memorise: see how far the open circle runs ahead. (Open circles are two of
 # the learnt pieces of each fold, which are a little harder than the unseen ones:
 # compare with the unigram's.) Twelve keys take that away; on unseen pieces they gain
-# less than folds differ. Each of the three steps after them brings 0.1 to 0.2 nats;
+# less than folds differ. Each of the three steps after them brings 0.1 to 0.25 nats;
 # three folds are too few to rank neighbours. From *time and touch* on the network is
 # told when the next event comes, which those above are not; *short memory* is a bundle
 # of ideas, with a schedule of its own.

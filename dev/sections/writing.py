@@ -113,20 +113,21 @@ def label_moods(events, notes, scale):
 # %% [markdown]
 # ### How it learns
 #
-# Each epoch plays every piece once, in its own key or one drawn at random. The pieces are
-# joined in a random order and cut into 64 streams; windows of 32 events follow one
-# another in each stream, and the states are handed on. A stream is some 400 events long
-# and begins anywhere in a piece, so that in learning the memory reaches back that far at
-# most; when the network judges, or writes, it reaches back to the first event that it
-# was given. Pieces are held as integers; what the network sees of one is laid
-# out when it is read. The learning rate fades on a fixed schedule, the final
-# model's longer than that of the folds; nothing is stopped early. Twelve keys make twelve
-# times the music: what is learnt about a chord in C need not be learnt again in D♭.
+# Each epoch plays every piece once, in its own key or one drawn at random. The pieces
+# are joined in a random order and cut into 16 streams; windows of 32 events follow one
+# another in each stream, and the states are handed on. A stream begins anywhere in a
+# piece, and of twenty pieces it is about as long as one; so in learning the memory does
+# not always reach back to a piece's beginning. When the network judges, or writes, it
+# reaches back to the first event that it was given. Pieces are held as integers; what
+# the network sees of one is laid out when it is read. The learning rate fades on a
+# fixed schedule, the final model's longer than that of the folds; nothing is stopped
+# early. Twelve keys make twelve times the music: what is learnt about a chord in C need
+# not be learnt again in D♭.
 
 # %% tags=["hide-input"]
 SCHEDULE = {
     "own_key": 0.35,  # how often a piece is played in its own key
-    "streams": 64,  # side by side
+    "streams": 16,  # side by side
     "window": 32,  # events an update
     "rate": 0.004,  # of AdamW
     "weight_decay": 0.02,
@@ -311,14 +312,15 @@ class ExpressivePredictor:
         self.judge = tf.function(judge, autograph=False)
         self.writers = {}  # compiled, by settings
 
-    def score(self, sequence, chords=None):
+    def score(self, sequence, changes=()):
         """Return, by stream, the nats and the hits of each event but the first.
 
-        `chords`: from `tell_chords` (events, 2), if the events are told any.
+        `changes`: (onset, symbol) rows that it is told.
         """
-        events, states, rows = tabulate(sequence), zero_states(self.network, 1), []
-        events = events if chords is None else np.hstack([events, chords])
+        chords = tell_chords(changes, np.cumsum(sequence["step"]))
+        events = np.hstack([tabulate(sequence), chords])
         before, *others = describe_events(events, self.vocabulary)
+        states, rows = zero_states(self.network, 1), []
         before = np.pad(before, ((0, 0), (0, 2)))  # of no mood
         room = ((0, -len(events) % LONGEST_JUDGED), (0, 0))
         arrays = [np.pad(row, room).reshape(-1, 1, LONGEST_JUDGED, row.shape[1])

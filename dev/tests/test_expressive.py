@@ -432,7 +432,7 @@ def test_a_piece_carries_its_settings(notebook, model, seed):
     takes = [notebook.generate_music(model, seed, 5, generator=generator)
              for _ in range(2)]  # fmt: skip
     assert takes[0].settings.endswith("seed 1")
-    assert takes[1].settings.endswith("seed 1 after 1 other takes")
+    assert takes[1].settings.endswith("seed 1, takes before: 1")
 
 
 def test_the_seed_that_a_piece_tells_gives_it_again(notebook, model, seed):
@@ -641,6 +641,8 @@ def test_a_primer_that_is_no_midi_is_one_sentence(notebook, model, tmp_path):
     for source in (path, tmp_path / "nothing.mid", None, 7.5):
         with pytest.raises(notebook.NotebookError, match="primer cannot be used"):
             notebook.read_primer(source, model.vocabulary)
+    with pytest.raises(notebook.NotebookError, match="vocabulary is .*Vocabulary"):
+        notebook.read_primer(path, model)
 
 
 def test_bars_stay_bars(notebook, model, seed):

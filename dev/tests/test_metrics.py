@@ -493,7 +493,7 @@ def test_a_copy_of_the_training_pieces_is_found_out_by_novelty_alone(notebook):
     real = [random_piece(seed) for seed in range(4, 8)]
     rows = notebook.evaluate(
         training, real, training + real, training,
-        notebook.build_vocabulary(training, 548).chords, [0.5], 20, 3,
+        notebook.build_vocabulary(training, 548).chords, [0.5], 20, [3],
     )  # fmt: skip
     table = pd.DataFrame(rows).set_index("metric")
     assert table.loc["longest_run", "value"] == 80

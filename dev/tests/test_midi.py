@@ -143,7 +143,7 @@ def test_zero_division_is_refused(notebook):
 
 def test_truncated_track_is_refused_with_what_is_missing(notebook):
     data = small_file()
-    assert refuse(notebook, data[:-9]) == "truncated: 9 bytes are missing"
+    assert refuse(notebook, data[:-9]) == "truncated: 9 bytes missing"
 
 
 def test_truncated_header_is_refused(notebook):
