@@ -184,7 +184,7 @@ def measure_novelty(pieces, training_pieces):
 
 # %% [markdown]
 # Each generated piece names the training piece and the bar with which it shares most;
-# these are the five pieces of the last model that share the longest runs.
+# these are five pieces of the last model that share the longest runs.
 #
 # ### Can a machine tell?
 #
@@ -408,11 +408,11 @@ def summarise(evaluation, names):
 
 # %% [markdown]
 # Rows stand in the order of the forest's AUC. Read the controls first. Real notes with
-# borrowed rhythm are recognised almost always, so borrowing alone is enough to lose here,
-# and the published model's AUC says nothing about its notes; its intervals do. Shuffling
-# keeps every note and loses the melody; a constant rhythm keeps every interval; copies of
-# training pieces pass and are still no compositions. KL hardly ranks anything: even
-# shuffled music has the right pitches.
+# borrowed rhythm are recognised almost always, so borrowing alone is enough to lose
+# here, and the published model's AUC says nothing about its notes; its intervals do.
+# Shuffling keeps every note and loses the melody; a constant rhythm keeps every
+# interval; copies of training pieces pass and are still no compositions. KL ranks
+# little: even shuffled music has the right pitches.
 
 # %% tags=["active-ipynb"]
 # summarise(evaluation, ["groove_consistency", "swing_ratio", "note_density", "polyphony",
@@ -451,9 +451,9 @@ def summarise(evaluation, names):
 # Points are values, lines their 95 % intervals, the blue band is what real music scores
 # against real music. Orange is what networks wrote. The expressive network, alone or
 # over changes, is the only writer whose bounds for the forest's AUC reach into the real
-# range; in two other trainings the AUC came to 0.60–0.68 (`dev/benchmarks/changes.md`).
+# range; in two other trainings the AUC came to 0.60–0.69 (`dev/benchmarks/changes.md`).
 # The published one is found out every time, which its borrowed rhythm alone would
-# explain; its intervals are far off as well.
+# nearly explain; its intervals are far off as well.
 
 # %% tags=["active-ipynb", "hide-input"]
 # shown = {"held-out": (excerpts[1], REAL, "-"),

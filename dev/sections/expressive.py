@@ -11,8 +11,8 @@
 #
 # What the reader is told about an event goes beyond the five streams, all of it worked
 # out from the events before: the *position* in the bar, the *interval* of the top note,
-# and which of the last 96 cells had an *onset*. The head that chooses notes also sees the
-# keys that still *sound*. What each of these is worth stands in
+# and which of the last 96 cells had an *onset*. The head that chooses notes also sees
+# the keys that still *sound*. What each of these was worth stands in
 # `dev/benchmarks/expressive_tried.md`.
 
 # %% tags=["active-py"]
@@ -85,11 +85,11 @@ def describe_events(events, vocabulary):
 # %% [markdown]
 # ### Memory
 #
-# An LSTM forgets the key of a piece within a few bars. *Running averages* do not: each
-# averages what was heard since the piece began, the past fading at its own pace, from
-# one and a half events to 800. The layer below computes them for a whole window at
-# once, and hands its sums on to the next window. (Averages over a window and averages
-# event by event are the same, as a test checks.)
+# An LSTM alone loses the key of a piece in the course of 400 events. *Running averages*
+# do not: each averages what was heard since the piece began, the past fading at its own
+# pace, from one and a half events to 800. The layer below computes them for a whole
+# window at once, and hands its sums on to the next window. (Averages over a window and
+# averages event by event are the same, as a test checks.)
 
 
 # %%
@@ -180,7 +180,7 @@ def hide(inputs, units, dropout, seeds):
 #
 # What was just played, seen from all sides, is squeezed into a few numbers and goes
 # through one LSTM, and also around it. The settings were found by experiment on real
-# performances.
+# performances and on folds of the shipped pieces.
 
 # %%
 EXPRESSIVE = {

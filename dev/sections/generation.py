@@ -156,7 +156,7 @@ def generate_music(
 #     show(take, f"{model.name}, temperature {temperature}")
 
 # %% [markdown]
-# Cold, it keeps to few notes; hot, it leaps, and piles up what does not belong together.
+# Cold, it keeps to few notes; hot, it piles up what does not belong together.
 #
 # ### Going on from a piece of yours
 #
@@ -229,8 +229,8 @@ def choose_forms(pieces, learnt, vocabulary, generator):
 #         show(take, name, score=name == next(iter(over)))
 
 # %% [markdown]
-# It takes a bar or two to leave the seed's key. **Try it:** write the changes of a
-# tune that you know, such as `changes="Cm7 | F7 | Bbmaj7 | Ebmaj7"`.
+# Within a bar it has left the seed's key. **Try it:** write the changes of a tune that
+# you know, such as `changes="Cm7 | F7 | Bbmaj7 | Ebmaj7"`.
 #
 # ### Asking for a mood
 #
@@ -295,11 +295,11 @@ def try_moods(model, seeds, length, generator):
 # %% [markdown]
 # Judge the network by its single takes; the nearest of four is what you get. In
 # brackets stand 95 % intervals as if all takes were independent, though they go on from
-# three seeds. Asked for the middle, a single take does hardly better than chance: the
-# network moves when asked for low or high. For energy the nearest of four is no better
-# here than that of four chance takes would be. The last column says how far single
-# takes move, as the sum of two measures, each in its standard deviations over the
-# corpus.
+# three seeds. Asked for the middle, or for dark, a single take does little better than
+# chance: its music moves the right way on average, and spreads widely. For energy the
+# nearest of four is no better here than that of four chance takes would be. The last
+# column says how far single takes move, as the sum of two measures, each in its
+# standard deviations over the corpus.
 #
 # ### A set of pieces
 #

@@ -328,10 +328,10 @@ def mean_and_spread(table):
 # likeness[::-1]
 
 # %% [markdown]
-# With two pieces on each side these numbers rank nothing. Two pieces that keep a key and
-# a groove of their own lie as far from two others as the second row says, and a table
-# that mixes all keys and grooves comes near to every piece without sounding like any.
-# Section 17 compares at full size, with intervals.
+# With two pieces on each side these numbers rank nothing. Two pieces that keep a key
+# and a groove of their own lie as far from two others as the second row says, and a
+# table that mixes all keys and grooves comes near to every piece in pitches and rhythm
+# without sounding like any. Section 17 compares at full size, with intervals.
 #
 # ### The final model
 #
